@@ -1,0 +1,125 @@
+package props
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// ErrForm means that the body of a change is no properties object; its text is the answer
+// that clients expect.
+var ErrForm = errors.New("bucket PUT must be a JSON object of the form:\n{\"props\":{...bucket properties...}}")
+
+// ErrTooLarge means that a change, or the bucket after it, exceeds the limit per bucket.
+var ErrTooLarge = errors.New("props: properties are too large")
+
+// ErrFull means that the document has no room for the change; resetting buckets that need
+// no properties of their own makes some.
+var ErrFull = errors.New("props: no room for more properties")
+
+// InvalidError lists the properties with refused values.
+type InvalidError struct {
+	Messages map[string]string // property -> what is wrong, such as not_boolean
+}
+
+// Error names the properties in order.
+func (e *InvalidError) Error() string {
+	var b strings.Builder
+	b.WriteString("props: invalid")
+	for _, name := range slices.Sorted(maps.Keys(e.Messages)) {
+		b.WriteString(" " + strconv.Quote(name) + ": " + e.Messages[name])
+	}
+	return b.String()
+}
+
+// Change is a checked change of one bucket that is not applied yet: values for some
+// properties, or the reset of all. It is an immutable value.
+type Change struct {
+	key    bucketKey
+	reset  bool
+	values map[string]json.RawMessage // nil value: back to the default
+}
+
+// ParseChange checks the body of a client's change, {"props":{...}}. It returns ErrForm,
+// ErrTooLarge, or an *InvalidError that names every refused property. A change may be empty.
+func ParseChange(typ, bucket string, body []byte) (Change, error) {
+	if len(body) > maxBucketBytes {
+		return Change{}, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(body), maxBucketBytes)
+	}
+	// Maps, not structs: the decoder would take "Props" for a field called props.
+	var top map[string]json.RawMessage
+	if !utf8.Valid(body) || json.Unmarshal(body, &top) != nil {
+		return Change{}, ErrForm
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(top["props"], &given); err != nil || given == nil {
+		return Change{}, ErrForm
+	}
+	c := Change{key: newKey(typ, bucket), values: make(map[string]json.RawMessage, len(given))}
+	invalid := make(map[string]string)
+	for name, raw := range given {
+		k := schema[name].kind
+		if k == fromPath {
+			continue
+		}
+		stored, problem := normalizeRaw(k, raw)
+		if problem != "" {
+			invalid[name] = problem
+		}
+		c.values[name] = stored
+	}
+	if len(invalid) > 0 {
+		return Change{}, &InvalidError{Messages: invalid}
+	}
+	return c, nil
+}
+
+// normalizeRaw is normalize for a value that is valid JSON.
+func normalizeRaw(k kind, raw []byte) (stored json.RawMessage, problem string) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		panic("props: decode a value decoded before: " + err.Error())
+	}
+	return normalize(k, v)
+}
+
+// ResetChange returns the change that puts all properties of a bucket back to the defaults.
+func ResetChange(typ, bucket string) Change {
+	return Change{key: newKey(typ, bucket), reset: true}
+}
+
+// NVal returns the n_val that the bucket has after the change, and whether that differs from
+// the one it has in s. Such a change is allowed only while the bucket is empty, which the
+// caller decides.
+func (c Change) NVal(s *Set) (n int, changed bool) {
+	before := s.Bucket(c.key.typ, c.key.bucket)
+	after := before
+	value, given := c.values["n_val"]
+	switch {
+	case c.reset:
+		after = s.base
+	case given:
+		after.assign("n_val", value)
+	}
+	return after.NVal, after.NVal != before.NVal
+}
+
+// stamped turns the change into the delta that carries it out.
+func (c Change) stamped(at stamp) state {
+	if c.reset {
+		return state{reset: at}
+	}
+	s := state{props: make(map[string]register, len(c.values))}
+	for name, value := range c.values {
+		s.props[name] = register{at, value}
+	}
+	return s
+}

@@ -1,0 +1,167 @@
+package props
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// bucketKey names a bucket; typ is never empty.
+type bucketKey struct{ typ, bucket string }
+
+func newKey(typ, bucket string) bucketKey {
+	return bucketKey{cmp.Or(typ, "default"), bucket}
+}
+
+func (k bucketKey) compare(o bucketKey) int {
+	return cmp.Or(cmp.Compare(k.typ, o.typ), cmp.Compare(k.bucket, o.bucket))
+}
+
+// entry is one bucket of a Set with everything that is derived from its state.
+type entry struct {
+	state
+	parsed  Properties
+	encoded []byte
+	sum     uint64 // of encoded
+}
+
+// Set is the whole document at one moment: the properties of all buckets. It is immutable
+// and safe for concurrent use.
+type Set struct {
+	shown   map[string]json.RawMessage // the default of every property that has one
+	base    Properties                 // the same for requests
+	buckets map[bucketKey]*entry
+	owners  int    // buckets that have a property of their own
+	bytes   int    // sum of the lengths of the encoded buckets
+	digest  uint64 // XOR of the sums
+}
+
+// Stats describes the size of a document.
+type Stats struct {
+	Buckets int // buckets with properties of their own
+	Entries int // buckets in the document: those, and those with a reset mark or default registers only
+	Bytes   int // length of the encoded document without its frame
+}
+
+func newSet(d Defaults) *Set {
+	s := &Set{shown: make(map[string]json.RawMessage, len(schema)), buckets: make(map[bucketKey]*entry)}
+	for name, p := range schema {
+		if p.value != "" {
+			s.shown[name] = json.RawMessage(p.value)
+		}
+	}
+	s.shown["n_val"] = json.RawMessage(strconv.Itoa(d.N))
+	s.shown["allow_mult"] = json.RawMessage(strconv.FormatBool(d.AllowMult))
+	for name, value := range s.shown {
+		s.base.assign(name, value)
+	}
+	return s
+}
+
+// Bucket returns the properties of a bucket: its own, else the defaults. It allocates nothing.
+func (s *Set) Bucket(typ, bucket string) Properties {
+	if e := s.buckets[newKey(typ, bucket)]; e != nil {
+		return e.parsed
+	}
+	return s.base
+}
+
+// JSON returns everything that is shown of a bucket: property -> JSON value, unknown names
+// and all defaults included. The map is the caller's, the values are shared and read-only.
+func (s *Set) JSON(typ, bucket string) map[string]json.RawMessage {
+	shown := maps.Clone(s.shown)
+	if e := s.buckets[newKey(typ, bucket)]; e != nil {
+		maps.Insert(shown, e.effective)
+	}
+	shown["name"] = marshal(bucket)
+	return shown
+}
+
+// Digest is a hash of the document, 0 when it is empty. Two sets with equal digests hold the
+// same document, whatever the order in which they came to it; defaults are not part of it.
+func (s *Set) Digest() uint64 { return s.digest }
+
+// Encode returns the whole document in its canonical form. The bytes are the caller's.
+func (s *Set) Encode() []byte {
+	keys := slices.SortedFunc(maps.Keys(s.buckets), bucketKey.compare)
+	encoded := make([][]byte, len(keys))
+	for i, k := range keys {
+		encoded[i] = s.buckets[k].encoded
+	}
+	return encodeDocument(encoded)
+}
+
+// Stats returns the size of the document.
+func (s *Set) Stats() Stats {
+	return Stats{Buckets: s.owners, Entries: len(s.buckets), Bytes: s.bytes}
+}
+
+// effective yields the bucket's own values that mean something here. What a newer node wrote
+// and this program would refuse stays in the document and counts as the default.
+func (s state) effective(yield func(string, json.RawMessage) bool) {
+	for name, r := range s.props {
+		if r.value == nil {
+			continue
+		}
+		value, problem := normalizeRaw(schema[name].kind, r.value)
+		if problem == "" && value != nil && !yield(name, value) {
+			return
+		}
+	}
+}
+
+// merge returns a set that also holds what is in states, and the number of buckets that this
+// changed. The receiver is returned when there were none.
+func (s *Set) merge(states map[bucketKey]state) (m *Set, changed int) {
+	m = s
+	for k, other := range states {
+		var old state
+		e := s.buckets[k]
+		if e != nil {
+			old = e.state
+		}
+		joined, differs := old.merge(other)
+		if !differs {
+			continue
+		}
+		if changed++; changed == 1 {
+			copied := *s
+			copied.buckets = maps.Clone(s.buckets)
+			m = &copied
+		}
+		m.replace(k, e, m.newEntry(k, joined))
+	}
+	return m, changed
+}
+
+func (s *Set) newEntry(k bucketKey, st state) *entry {
+	e := &entry{state: st, parsed: s.base, encoded: encodeBucket(k, st)}
+	for name, value := range st.effective {
+		e.parsed.assign(name, value)
+	}
+	sum := sha256.Sum256(e.encoded)
+	e.sum = binary.BigEndian.Uint64(sum[:])
+	return e
+}
+
+// replace is only for a set that nobody else has seen yet.
+func (s *Set) replace(k bucketKey, old, e *entry) {
+	if old != nil {
+		s.count(old, -1)
+	}
+	s.count(e, 1)
+	s.buckets[k] = e
+}
+
+// count adds e to the totals, or with sign -1 takes it off.
+func (s *Set) count(e *entry, sign int) {
+	s.bytes += sign * len(e.encoded)
+	s.digest ^= e.sum
+	if e.own() > 0 {
+		s.owners += sign
+	}
+}
