@@ -1,0 +1,77 @@
+# Everything needs Go and bash only; "make help" lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+# The binary carries its own version, so the build works in a plain source tree too.
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+
+# How long the simulated cluster runs new histories, and how long each fuzz target.
+CARTWHEEL_SIM_FOR ?= 90s
+FUZZ_FOR ?= 60s
+# A package that takes longer hangs.
+TEST_TIMEOUT ?= 6m
+
+# The race detector needs a C compiler.
+CC := $(shell go env CC)
+RACE := $(if $(shell command -v $(firstword $(CC))),-race)
+GOTEST = CGO_ENABLED=$(if $(RACE),1,0) CARTWHEEL_SIM_FOR=$(CARTWHEEL_SIM_FOR) go test $(RACE) -shuffle=on -count=1
+REPORT = go run ./internal/repocheck/report
+
+STEP := .ci/step
+
+.PHONY: help build run test test-long sim check fmt-check tidy-check cross bench-once unit
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build bin/cartwheel, static, with its version
+	@mkdir -p bin
+	$(GOBUILD) -o bin/cartwheel ./cmd/cartwheel
+
+run: build ## build, then run a cluster of three nodes on this machine (ARGS='--data DIR' and so on)
+	bin/cartwheel dev $(ARGS)
+
+test: ## every check and test, under 8 minutes on 2 cores; ends with go test's summary
+	@.ci/clean-tree $(MAKE) --no-print-directory check
+
+test-long: ## fuzz every target for FUZZ_FOR, then all tests with 30 minutes of simulation
+	@$(STEP) fuzz .ci/fuzz $(FUZZ_FOR)
+	@$(MAKE) --no-print-directory unit CARTWHEEL_SIM_FOR=30m TEST_TIMEOUT=60m
+
+sim: ## replay one simulated history: make sim SEED=n
+	@[[ -n '$(SEED)' ]] || { echo 'make sim SEED=n: which seed?' >&2; exit 2; }
+	CARTWHEEL_SIM_SEED='$(SEED)' go test ./internal/sim -run TestHistories -count=1 -v
+
+# Cheap checks first. The tests come last, so that their summary ends the output.
+check:
+	@$(STEP) format $(MAKE) --no-print-directory fmt-check
+	@$(STEP) vet go vet ./...
+	@$(STEP) staticcheck go tool staticcheck ./...
+	@$(STEP) tidy go mod tidy -diff
+	@$(STEP) cross-build $(MAKE) --no-print-directory cross
+	@$(STEP) benchmarks-once $(MAKE) --no-print-directory bench-once
+	@$(MAKE) --no-print-directory unit
+
+fmt-check:
+	@unformatted=$$(gofmt -l .) && \
+	[[ -z $$unformatted ]] || { printf 'not formatted (gofmt -w FILE):\n%s\n' "$$unformatted" >&2; exit 1; }
+
+cross:
+	@for platform in $(PLATFORMS); do \
+		echo "$$platform"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go build -trimpath -buildvcs=false ./... || exit; \
+	done
+
+# One round each, so that no benchmark rots; the figures of one round mean nothing.
+bench-once:
+	@go test -json -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./... | $(REPORT)
+
+unit:
+	@echo '== tests (unit, simulation for $(CARTWHEEL_SIM_FOR), end to end)'
+	@$(if $(RACE),,echo 'the race detector is off: no C compiler, "$(CC)" is not in the PATH';) \
+	$(GOTEST) -vet=off -timeout $(TEST_TIMEOUT) -json ./... | $(REPORT)
