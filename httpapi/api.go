@@ -1,0 +1,152 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// API serves the HTTP interface of one node. It is an http.Handler, safe for concurrent use,
+// with no goroutine of its own and nothing to close.
+type API struct {
+	cfg        Config
+	router     *mux.Router
+	metrics    *metrics
+	exposition http.Handler // of the metrics
+}
+
+// New returns an API over the parts that cfg names.
+func New(cfg Config) (*API, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.WithDefaults()
+	a := &API{cfg: cfg, metrics: newMetrics(cfg.Node)}
+	a.exposition = a.metrics.handler()
+	a.router = a.routes()
+	return a, nil
+}
+
+// ServeHTTP answers one request and counts it.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, api: a, start: time.Now(), head: r.Method == http.MethodHead}
+	defer x.finish(r)
+	r, err := canonical(r)
+	if err != nil {
+		x.refuse(bad(badPath, err.Error()))
+		return
+	}
+	a.router.ServeHTTP(x, r)
+}
+
+// finish counts the request. A panic is a bug: it is logged and answered if nothing was sent
+// yet, and the process lives on, as it holds data that the other requests need.
+func (x *exchange) finish(r *http.Request) {
+	if v := recover(); v != nil {
+		x.api.cfg.Logger.Error("panic", "method", r.Method, "path", r.URL.EscapedPath(), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
+		if x.status != 0 {
+			x.api.metrics.count(x.op, http.StatusInternalServerError, time.Since(x.start))
+			panic(http.ErrAbortHandler) // part of the answer is out: only a cut connection says that it is not whole
+		}
+		x.Header()["Connection"] = []string{"close"}
+		x.text(http.StatusInternalServerError, "Error:\ninternal error\n")
+	}
+	x.api.metrics.count(x.op, x.status, time.Since(x.start))
+}
+
+// action is what a resource does for one method.
+type action struct {
+	op    op
+	serve func(*API, *exchange, *http.Request)
+}
+
+// resource is an http.Handler that chooses the action by method. GET also answers HEAD.
+type resource struct {
+	api     *API
+	actions map[string]action
+	allow   string // the methods, for the header
+}
+
+// methods is the order in which Allow names them.
+var methods = [...]string{http.MethodHead, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}
+
+func (a *API) resource(actions map[string]action) *resource {
+	if get, ok := actions[http.MethodGet]; ok {
+		actions[http.MethodHead] = get
+	}
+	var names []string
+	for _, m := range methods {
+		if _, ok := actions[m]; ok {
+			names = append(names, m)
+		}
+	}
+	return &resource{a, actions, strings.Join(names, ", ")}
+}
+
+// ServeHTTP is called by the router, whose ResponseWriter is the exchange.
+func (s *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := w.(*exchange)
+	act, ok := s.actions[r.Method]
+	if !ok {
+		// Below a bucket type that does not exist nothing does.
+		if key, f := pathKey(r); f == nil {
+			if f = checkType(key); f != nil {
+				x.refuse(*f)
+				return
+			}
+		}
+		x.Header()["Allow"] = []string{s.allow}
+		x.text(http.StatusMethodNotAllowed, "this resource has no "+r.Method+"\n")
+		return
+	}
+	x.op = act.op
+	act.serve(s.api, x, r)
+}
+
+// routes names all resources. The router sees the path as it was sent and cleans nothing, so
+// a segment may hold any escaped byte; canonical has dropped empty segments before.
+func (a *API) routes() *mux.Router {
+	object := a.resource(map[string]action{
+		http.MethodGet:    {opGet, (*API).getObject},
+		http.MethodPut:    {opPut, (*API).putObject},
+		http.MethodPost:   {opPut, (*API).putObject},
+		http.MethodDelete: {opDelete, (*API).deleteObject},
+	})
+	keys := a.resource(map[string]action{http.MethodPost: {opPut, (*API).putObject}})
+	properties := a.resource(map[string]action{
+		http.MethodGet:    {opProps, (*API).getProps},
+		http.MethodPut:    {opProps, (*API).putProps},
+		http.MethodDelete: {opProps, (*API).deleteProps},
+	})
+	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	// Objects first: the router tries one route after the other.
+	for _, root := range []string{"", "/types/{type}"} {
+		r.Handle(root+"/buckets/{bucket}/keys/{key}", object)
+		r.Handle(root+"/buckets/{bucket}/keys", keys)
+		r.Handle(root+"/buckets/{bucket}/props", properties)
+	}
+	for _, page := range []struct {
+		path  string
+		op    op
+		serve func(*API, *exchange, *http.Request)
+	}{
+		{"/", opService, (*API).getRoot},
+		{"/ping", opService, (*API).getPing},
+		{"/stats", opService, (*API).getStats},
+		{"/livez", opService, (*API).getLive},
+		{"/readyz", opService, (*API).getReady},
+		{"/metrics", opService, (*API).getMetrics},
+		{"/cluster", opCluster, (*API).getCluster},
+		{"/cluster/explain", opCluster, (*API).getExplain},
+	} {
+		r.Handle(page.path, a.resource(map[string]action{http.MethodGet: {page.op, page.serve}}))
+	}
+	r.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.(*exchange).jsonError(http.StatusNotFound, "there is no such resource")
+	})
+	return r
+}

@@ -1,0 +1,76 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+)
+
+// body reads the value. It is refused before it is read if the client says how long it is,
+// else as soon as it grows too long; what the client still sends then is the server's to
+// drop, which closes the connection if it is much.
+func (a *API) body(x *exchange, r *http.Request) ([]byte, *failure) {
+	limit := a.cfg.MaxValueBytes
+	value, err := readBody(x, r, limit)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &failure{status: http.StatusRequestEntityTooLarge, reason: valueTooLarge,
+			text: "the value is longer than " + strconv.FormatInt(limit, 10) + " bytes\n"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.Header()["Connection"] = []string{"close"}
+		return nil, &failure{status: http.StatusRequestTimeout, reason: badBody, text: "the body did not come in time\n"}
+	case errors.Is(err, context.Canceled):
+		return nil, &failure{status: statusClientGone, reason: badBody, text: "the client is gone\n"}
+	case err != nil:
+		x.Header()["Connection"] = []string{"close"}
+		f := bad(badBody, "the body cannot be read to its end")
+		return nil, &f
+	}
+	if want := header(r.Header, "Content-Md5"); want != "" {
+		sum := md5.Sum(value)
+		if got, err := base64.StdEncoding.DecodeString(want); err != nil || !bytes.Equal(got, sum[:]) {
+			f := bad(badBody, "Content-MD5 does not match the body")
+			return nil, &f
+		}
+	}
+	return value, nil
+}
+
+// readBody returns the whole body, or *http.MaxBytesError if it is longer than limit.
+func readBody(x *exchange, r *http.Request, limit int64) ([]byte, error) {
+	switch n := r.ContentLength; {
+	case n > limit:
+		return nil, &http.MaxBytesError{Limit: limit}
+	case n == 0:
+		return nil, nil
+	case n > 0:
+		return readLength(r.Body, int(n))
+	}
+	return io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, limit))
+}
+
+// firstBytes is how much memory a body gets before any of it has come: clients that announce
+// a large one and send nothing shall not cost more.
+const firstBytes = 64 << 10
+
+// readLength reads n bytes.
+func readLength(r io.Reader, n int) ([]byte, error) {
+	b := make([]byte, min(n, firstBytes))
+	for at := 0; ; {
+		got, err := io.ReadFull(r, b[at:])
+		at += got
+		if err != nil || at == n {
+			return b[:at], err
+		}
+		more := make([]byte, min(n, 4*at))
+		copy(more, b)
+		b = more
+	}
+}

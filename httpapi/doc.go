@@ -1,0 +1,56 @@
+// Package httpapi serves the HTTP interface of a node: objects, bucket properties, health,
+// statistics and metrics. It follows the conventions of Riak KV's HTTP API, so that curl and
+// existing clients work, and adds what those cannot say (a receipt on every object reply).
+//
+// # Model
+//
+// An [API] is an http.Handler over three interfaces that it declares itself: a [Coordinator]
+// for objects, [Properties] for buckets, a [Node] for what is known of the cluster. It holds
+// no state but counters, never touches disk or peers, and starts no goroutine.
+//
+// An object request is a road with one direction: path, parameters and headers are read into
+// plain values (pathKey, parseParams, metadata, causalContext), folded with the bucket's
+// properties into quorum.Options (fold), handed to the coordinator, and what comes back is
+// shown (view, then value or siblings). Each step is a function that can be tested without
+// the others. What wins when several things are wrong is the order of the steps in
+// getObject, putObject and deleteObject. Errors of the coordinator become answers in one
+// place, classify.
+//
+// # Paths
+//
+// Paths are cut at their slashes first, and each segment is percent-decoded once afterwards,
+// a plus sign being a space; empty segments mean nothing. So a key may hold any byte, also
+// as "%2F", and "." and ".." are keys. The router matches the path as it was sent and never
+// redirects. Below /types only the type "default" exists, which is the untyped space.
+//
+// # Contexts and values
+//
+// X-Riak-Vclock is the causal context, bound to cluster and key. One that is damaged or of
+// another key is 400 and never taken as none, which would hide or multiply values. asis=true
+// is 400: it would give two values one identity. A bucket with last_write_wins or without
+// allow_mult shows one value per key; its receipts say lossy=true.
+//
+// A value is stored with its content type (type and charset), Content-Encoding, Link,
+// X-Riak-Index-* and X-Riak-Meta-*. The latter are sent in lower case: Riak sends them
+// capitalized, almost every client compares without case, and the one that does not (rhc)
+// looks for lower case.
+//
+// # Errors
+//
+// A malformed request is 400 with one clear sentence and stores nothing; it is counted in
+// cartwheel_rejected_total{reason}. Too large a value is 413, a name 414, metadata 431. An
+// object with too many siblings is 409: the request is good, the object must be resolved
+// first. What was not reached is 503 with numbers, and says if a write may still become
+// visible; what passes by itself is 503 with Retry-After. Object answers are plain text, all
+// others {"error": "..."}. Malformed escapes and headers beyond the limit of [ServerConfig]
+// never get here: net/http answers them with 400 and 431.
+//
+// Where several versions of the original differ, or it answers 500 to a client's mistake,
+// the choices are: q=0 in Accept excludes; of equally weighted forms of siblings multipart
+// wins if it is named; Accept is not judged on writes; If-Modified-Since is ignored beside
+// If-None-Match, as RFC 9110 says; a timeout above Config.MaxTimeout counts as that.
+//
+//	api, err := httpapi.New(httpapi.Config{Coordinator: c, Properties: p, Node: n, Logger: log})
+//	server := httpapi.NewServer(api, httpapi.ServerConfig{Logger: log})
+//	err = server.Serve(listener)
+package httpapi

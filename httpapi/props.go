@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"cartwheel/props"
+	"cartwheel/ring"
+)
+
+// maxPropsBytes bounds the body of a change. Package props has a limit of its own below it,
+// with a better explanation.
+const maxPropsBytes = 128 << 10
+
+// getProps answers GET and HEAD of a bucket's properties.
+func (a *API) getProps(x *exchange, r *http.Request) {
+	key, ok := x.bucket(r)
+	if !ok {
+		return
+	}
+	x.json(http.StatusOK, map[string]map[string]json.RawMessage{
+		"props": a.cfg.Properties.Set().JSON(key.Type, key.Bucket)})
+}
+
+// bucket reads type and bucket from the path, or answers why not.
+func (x *exchange) bucket(r *http.Request) (ring.Key, bool) {
+	key, f := pathKey(r)
+	if f == nil {
+		f = checkType(key)
+	}
+	if f != nil {
+		x.refuseJSON(*f)
+		return key, false
+	}
+	return key, true
+}
+
+// putProps changes some properties of a bucket.
+func (a *API) putProps(x *exchange, r *http.Request) {
+	key, ok := x.bucket(r)
+	if !ok {
+		return
+	}
+	if stored, _ := contentType(header(r.Header, "Content-Type")); !strings.EqualFold(strings.SplitN(stored, ";", 2)[0], "application/json") {
+		x.refuseJSON(failure{status: http.StatusUnsupportedMediaType, reason: badHeader, text: "Content-Type must be application/json"})
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, maxPropsBytes))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		err = props.ErrTooLarge
+	} else if err != nil {
+		x.Header()["Connection"] = []string{"close"}
+		x.refuseJSON(failure{status: http.StatusBadRequest, reason: badBody, text: "the body cannot be read to its end"})
+		return
+	}
+	var change props.Change
+	if err == nil {
+		change, err = props.ParseChange(key.Type, key.Bucket, body)
+	}
+	a.changeProps(x, r, key, change, err)
+}
+
+// deleteProps puts all properties of a bucket back to the defaults.
+func (a *API) deleteProps(x *exchange, r *http.Request) {
+	if key, ok := x.bucket(r); ok {
+		a.changeProps(x, r, key, props.ResetChange(key.Type, key.Bucket), nil)
+	}
+}
+
+// changeProps applies a change that was parsed with err, and answers.
+func (a *API) changeProps(x *exchange, r *http.Request, key ring.Key, change props.Change, err error) {
+	if err == nil && !a.mayChange(x, r, key, change) {
+		return
+	}
+	if err == nil {
+		err = a.cfg.Properties.Apply(r.Context(), change)
+	}
+	var invalid *props.InvalidError
+	switch {
+	case err == nil:
+		x.send(http.StatusNoContent)
+	case errors.As(err, &invalid):
+		x.countRefusal(failure{reason: badProperties})
+		x.json(http.StatusBadRequest, invalid.Messages)
+	case errors.Is(err, props.ErrForm):
+		x.refuse(bad(badProperties, err.Error()))
+	case errors.Is(err, props.ErrTooLarge):
+		x.refuseJSON(failure{status: http.StatusRequestEntityTooLarge, reason: badProperties, text: err.Error()})
+	case errors.Is(err, props.ErrFull):
+		x.refuseJSON(failure{status: http.StatusInsufficientStorage, reason: badProperties, text: err.Error()})
+	default:
+		a.cfg.Logger.Error("bucket properties could not be changed", "bucket", key.Bucket, "err", err)
+		x.refuseJSON(failure{http.StatusServiceUnavailable, unavailable, err.Error(), true})
+	}
+}
+
+// mayChange refuses another n_val for a bucket that is not empty: its objects would lie on
+// the replicas of the old one, where requests of the new one do not look for them.
+func (a *API) mayChange(x *exchange, r *http.Request, key ring.Key, change props.Change) bool {
+	if _, changed := change.NVal(a.cfg.Properties.Set()); !changed {
+		return true
+	}
+	empty, err := a.cfg.Properties.BucketEmpty(r.Context(), key.Type, key.Bucket)
+	switch {
+	case err != nil:
+		x.refuseJSON(failure{http.StatusServiceUnavailable, unavailable,
+			"n_val can change only while the bucket is empty, which cannot be told now: " + err.Error(), true})
+	case !empty:
+		x.refuseJSON(failure{status: http.StatusConflict, reason: badProperties,
+			text: "n_val can change only while the bucket is empty; write the objects to a bucket that has the other n_val, by export and import"})
+	}
+	return err == nil && empty
+}
