@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"cartwheel/quorum"
 )
@@ -81,9 +83,24 @@ func classify(err error) (failure, quorum.Receipt) {
 func unsatisfiedFailure(e *quorum.UnsatisfiedError) failure {
 	text := fmt.Sprintf("%s-value unsatisfied: %d/%d\n", e.Level, e.Got, e.Want)
 	if e.Written {
-		text += "The write was stored on fewer replicas than asked for and may still become visible.\n"
+		text += "The write may have been stored on fewer replicas than asked for and may still become visible.\n"
 	}
-	return failure{status: http.StatusServiceUnavailable, text: text}
+	return failure{status: http.StatusServiceUnavailable, text: text + causes(e.Causes), retry: true}
+}
+
+// maxCauses bounds how many replicas' reasons an answer gives.
+const maxCauses = 5
+
+// causes returns a line for each different reason that replicas gave.
+func causes(errs []error) string {
+	var lines []string
+	for _, err := range errs {
+		line := "Because: " + strings.ReplaceAll(err.Error(), "\n", "; ") + "\n"
+		if len(lines) < maxCauses && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // refusedFailure answers a replica's refusal. Too many siblings is 409: the request is well

@@ -14,7 +14,7 @@ func TestCoordinatorErrors(t *testing.T) {
 	receipt := quorum.Receipt{Replicas: 1, Primaries: 1, N: 3, Ring: 17}
 	const shown = "replicas=1 primaries=1 fallbacks=0 durable=0 n=3 ring=17"
 	refused := func(r quorum.Reason) error { return &quorum.RefusedError{Reason: r, Text: "because"} }
-	const mayAppear = "The write was stored on fewer replicas than asked for and may still become visible.\n"
+	const mayAppear = "The write may have been stored on fewer replicas than asked for and may still become visible.\n"
 	for _, test := range []struct {
 		err     error
 		status  int
@@ -26,10 +26,10 @@ func TestCoordinatorErrors(t *testing.T) {
 		{quorum.ErrTimeout, 503, "request timed out\n", "request timed out\nThe write may still become visible.\n", false, ""},
 		{fmt.Errorf("get: %w", context.DeadlineExceeded), 503, "request timed out\n", "", false, ""},
 		{context.Canceled, 499, "the client is gone\n", "", false, ""},
-		{&quorum.UnsatisfiedError{Level: "PR", Got: 1, Want: 2, Receipt: receipt}, 503, "PR-value unsatisfied: 1/2\n", "", false, shown},
-		{&quorum.UnsatisfiedError{Level: "node_confirms", Got: 0, Want: 2, Receipt: receipt}, 503, "node_confirms-value unsatisfied: 0/2\n", "", false, shown},
-		{&quorum.UnsatisfiedError{Level: "W", Got: 1, Want: 2, Written: true, Receipt: receipt}, 503, "W-value unsatisfied: 1/2\n" + mayAppear, "", false, shown},
-		{&quorum.UnsatisfiedError{Level: "W", Got: 1, Want: 2, Receipt: receipt, Causes: []error{refused(quorum.TooLarge)}}, 503, "W-value unsatisfied: 1/2\n", "", false, shown},
+		{&quorum.UnsatisfiedError{Level: "PR", Got: 1, Want: 2, Receipt: receipt}, 503, "PR-value unsatisfied: 1/2\n", "", true, shown},
+		{&quorum.UnsatisfiedError{Level: "node_confirms", Got: 0, Want: 2, Receipt: receipt}, 503, "node_confirms-value unsatisfied: 0/2\n", "", true, shown},
+		{&quorum.UnsatisfiedError{Level: "W", Got: 1, Want: 2, Written: true, Receipt: receipt}, 503, "W-value unsatisfied: 1/2\n" + mayAppear, "", true, shown},
+		{&quorum.UnsatisfiedError{Level: "W", Got: 1, Want: 2, Receipt: receipt, Causes: []error{refused(quorum.StorageDown), errors.New("two\nlines"), refused(quorum.Busy)}}, 503, "W-value unsatisfied: 1/2\nBecause: because\nBecause: two; lines\n", "", true, shown},
 		{&quorum.LevelError{Level: "W", Value: 4, N: 3}, 400, "Specified w/dw/pw/node_confirms values invalid for bucket n value of 3\n", "", false, ""},
 		{quorum.ErrOverloaded, 503, "too many requests are under way; try again later\n", "", true, ""},
 		{quorum.ErrNotReady, 503, "this node is not ready: it has no ring yet; wait until /readyz answers 200\n", "", true, ""},

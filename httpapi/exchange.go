@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -72,12 +73,14 @@ func (x *exchange) text(status int, text string) {
 
 // json answers with v. It must be a value that encoding/json can encode.
 func (x *exchange) json(status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // addresses and arrows stay readable; nothing here is put into pages
+	if err := enc.Encode(v); err != nil {
 		panic("httpapi: encode an answer: " + err.Error())
 	}
 	x.Header()["Content-Type"] = []string{"application/json"}
-	x.send(status, append(b, '\n'))
+	x.send(status, b.Bytes())
 }
 
 // jsonError answers with {"error": text}, the form of everything that is not the object API.
@@ -141,9 +144,9 @@ func (s *headers) set(name, value string) {
 	s.h[name] = s.values[n-1 : n : n]
 }
 
-// receipt says what was met; nothing if the request did not get as far as that.
+// receipt says what was met; nothing if the request did not get as far as its owners.
 func (s *headers) receipt(r quorum.Receipt) {
-	if r != (quorum.Receipt{}) {
+	if r.N > 0 {
 		s.set("X-Cartwheel-Receipt", receiptText(r))
 	}
 }

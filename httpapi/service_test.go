@@ -142,7 +142,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("owners %+v", v.Owners)
 	}
 	for _, query := range []string{"", "?bucket=b", "?key=k", "?bucket=%zz&key=k"} {
-		want(t, do(a, "GET", "/cluster/explain"+query, ""), 400, `{"error":"give the key as ?bucket=B\u0026key=K"}`+"\n")
+		want(t, do(a, "GET", "/cluster/explain"+query, ""), 400, `{"error":"give the key as ?bucket=B&key=K"}`+"\n")
 	}
 	want(t, do(a, "GET", "/cluster/explain?bucket=b&key=k&type=nope", ""), 404, "-")
 	want(t, do(a, "GET", "/cluster/explain?bucket=b&key="+strings.Repeat("k", 4096), ""), 414, "-")

@@ -10,6 +10,8 @@ import (
 	"cartwheel/vclock"
 )
 
+// sleep-ok: every test here runs in a bubble, by this package's own helper.
+
 func TestDelete(t *testing.T) {
 	bubble(t, 3, 3, func(t *testing.T, c *cluster) {
 		n := c.nodes[0].coordinator

@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+// sleep-ok: every test here runs in a bubble, by this package's own helper.
+
 // outside returns a node that does not own the test key, and the owners.
 func (c *cluster) outside() (*node, []*node) {
 	owners := c.owners(testKey)

@@ -10,6 +10,8 @@ import (
 	"cartwheel/vclock"
 )
 
+// sleep-ok: every test here runs in a bubble, by this package's own helper.
+
 // plantAll gives the i-th node the i-th object; a zero object plants nothing.
 func (c *cluster) plantAll(objects ...vclock.Object) {
 	for i, o := range objects {

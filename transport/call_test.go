@@ -16,6 +16,8 @@ import (
 	"cartwheel/internal/memnet"
 )
 
+// sleep-ok: every test here runs in a bubble, by this package's own helper.
+
 func TestCallCarriesEverything(t *testing.T) {
 	inWorld(t, memnet.Config{Link: memnet.Link{Delay: time.Millisecond}}, func(w world) {
 		var from Peer
