@@ -1,0 +1,193 @@
+package storage
+
+import (
+	"runtime"
+	"time"
+
+	"cartwheel/vclock"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// maxBatchOps bounds the operations that one batch takes, and so how long the first of them waits.
+const maxBatchOps = 1024
+
+// recordOverheadBytes is generously what a record takes beside its object and name.
+const recordOverheadBytes = 64
+
+// The committer is the one goroutine that writes. It takes what waits, applies each operation to
+// the records in memory (the overlay: several operations of one key see each other), makes the
+// changed records durable with one sync, and only then answers. So no two writes of a key ever
+// run at once, and the sync is paid per batch.
+
+// pending is a record that the batch under way has changed or looked at.
+type pending struct {
+	key    Key
+	old    stored // in the database
+	record vclock.Record
+	dirty  bool
+	size   int64 // of the record as it stands, if dirty
+}
+
+// batch is the overlay of the operations that become durable together.
+type batch struct {
+	records map[Key]*pending
+	dirty   []*pending // in the order of their first change
+	bytes   int64      // of the dirty records
+}
+
+// run is the committer's goroutine; it ends when the queue is closed and empty.
+func (s *Store) run() {
+	for {
+		// Lets the writers that were just answered queue their next writes: one yield makes the
+		// batches a third larger, and costs nothing when nobody is waiting.
+		runtime.Gosched()
+		ops := s.queue.take(maxBatchOps)
+		if ops == nil {
+			return
+		}
+		for len(ops) > 0 {
+			n, err := s.commitBatch(ops)
+			if err != nil {
+				s.fence(err, false)
+				s.finish(ops, s.queue.reason())
+				break
+			}
+			s.finish(ops[:n], nil)
+			ops = ops[n:]
+			if err := s.collect(); err != nil {
+				s.fence(err, false)
+			}
+		}
+	}
+}
+
+// finish answers operations, unless the guard did. A batch failed as a whole: Badger may have
+// applied a part of it, so what happened to each operation is unknown.
+func (s *Store) finish(ops []*op, batchErr error) {
+	s.busySince.Store(0)
+	if !s.queue.settle(len(ops)) {
+		return
+	}
+	for _, o := range ops {
+		err := o.err
+		if batchErr != nil {
+			err = batchErr
+		}
+		o.answer(o.result, err)
+	}
+}
+
+// commitBatch applies the first n operations, as many as one batch may hold, and makes them
+// durable. After an error nothing is known of any of them.
+func (s *Store) commitBatch(ops []*op) (n int, err error) {
+	s.busySince.Store(time.Now().UnixNano())
+	if err := s.queue.reason(); err != nil {
+		return 0, err
+	}
+	// Before anything is minted; the transactions check again.
+	if err := s.checkSpace(); err != nil {
+		return 0, err
+	}
+	b := batch{records: make(map[Key]*pending, len(ops))}
+	txn := s.db.NewTransactionAt(s.last, false)
+	for n < len(ops) && b.bytes < s.limits.txnBytes {
+		s.apply(txn, &b, ops[n])
+		n++
+	}
+	txn.Discard()
+	w := writer{s: s}
+	defer w.discard()
+	for _, p := range b.dirty {
+		if err := w.save(p.key, p.old, p.record.Append(make([]byte, 0, p.size))); err != nil {
+			return 0, err
+		}
+	}
+	if err := w.commit(); err != nil {
+		return 0, err
+	}
+	s.stats.batches.Add(1)
+	s.hooks.synced()
+	return n, nil
+}
+
+// collect deletes the chunks that the last batch replaced.
+func (s *Store) collect() error {
+	if len(s.trash) == 0 {
+		return nil
+	}
+	s.busySince.Store(time.Now().UnixNano())
+	defer s.busySince.Store(0)
+	w := writer{s: s}
+	defer w.discard()
+	for _, g := range s.trash {
+		if err := w.remove(g); err != nil {
+			return err
+		}
+	}
+	s.trash = nil
+	return w.commit()
+}
+
+// apply runs one operation against the overlay and leaves its answer in it.
+func (s *Store) apply(txn *badger.Txn, b *batch, o *op) {
+	p := b.records[o.key]
+	if p == nil {
+		p = &pending{key: o.key, old: readRecord(txn, o.key)}
+		p.record = p.old.record
+		b.records[o.key] = p
+		s.noteDamage(o.key, p.old)
+	}
+	if o.put {
+		s.applyPut(b, p, o)
+	} else {
+		s.applyMerge(b, p, o)
+	}
+}
+
+func (s *Store) applyPut(b *batch, p *pending, o *op) {
+	s.stats.puts.Add(1)
+	if p.record.Object.HasRequest(o.write.RequestID) || s.recent.has(o.key, o.write.RequestID) {
+		// A retry. Its first try is durable or in this batch, as is the whole object.
+		s.stats.replays.Add(1)
+		o.result = p.record.Object
+		o.tellMinted()
+		return
+	}
+	if o.err = s.admit(p.record.Object, &o.write); o.err != nil {
+		s.stats.refused.Add(1)
+		return
+	}
+	o.write.Time = s.clock.Now(p.record.Object.LatestTime())
+	s.change(b, p, p.record.Put(o.write, s.actors))
+	s.recent.add(o.key, o.write.RequestID)
+	o.result = p.record.Object
+	o.tellMinted()
+}
+
+func (s *Store) applyMerge(b *batch, p *pending, o *op) {
+	s.stats.merges.Add(1)
+	record, changed := p.record.Merge(o.object)
+	// An unchanged record needs no write, and is answered with the batch: whatever brought it to
+	// this state is durable or in the batch. (The actor is only given up when the clock changes.)
+	if !changed {
+		s.stats.unchanged.Add(1)
+		return
+	}
+	if n := record.Object.Conflicts(); n > p.record.Object.Conflicts() {
+		s.stats.conflicts.Add(1)
+		s.log.Error("two values share one dot; both are kept", "partition", o.key.Partition, "key", o.key.Name, "count", n)
+	}
+	s.change(b, p, record)
+}
+
+// change makes record the pending record.
+func (s *Store) change(b *batch, p *pending, record vclock.Record) {
+	size := int64(record.Object.Size() + len(p.key.Name) + recordOverheadBytes)
+	b.bytes += size - p.size
+	p.record, p.size = record, size
+	if !p.dirty {
+		p.dirty = true
+		b.dirty = append(b.dirty, p)
+	}
+}

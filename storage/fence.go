@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// watchInterval is how often the guard looks for a hanging commit and at the free space.
+	watchInterval = time.Second
+	// hungCloseWait is how long Close waits for a hanging commit after all.
+	hungCloseWait = 5 * time.Second
+)
+
+// fence stops all writes until the process restarts. Waiting operations are answered here; those
+// of the batch under way by the committer, or here as well if it hangs.
+func (s *Store) fence(cause error, hung bool) {
+	err := fmt.Errorf("%w: %w; writes are refused and reads go on until the process is restarted", ErrFenced, cause)
+	orphans, reason, first := s.queue.fence(err, hung)
+	if first {
+		s.log.Error("store is fenced: no write is accepted until the process is restarted", "err", cause)
+	}
+	for _, o := range orphans {
+		o.answer(o.result, reason)
+	}
+}
+
+// Fenced returns nil, or why writes are refused; the error wraps ErrFenced.
+func (s *Store) Fenced() error { return s.queue.reason() }
+
+// noteFailure takes a failure that Badger reports. It is called on Badger's goroutines, possibly
+// under its locks, so the fencing itself, which calls back, is left to the guard.
+func (s *Store) noteFailure(err error) {
+	select {
+	case s.failures <- err:
+	default: // one is enough
+	}
+}
+
+// watch is the guard's first goroutine. It touches neither disk nor database, so it works when both
+// hang.
+func (s *Store) watch() {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopGuard:
+			return
+		case err := <-s.failures:
+			s.fence(err, false)
+		case <-tick.C:
+			since := s.busySince.Load()
+			if took := time.Since(time.Unix(0, since)); since != 0 && took >= s.cfg.CommitTimeout {
+				s.fence(fmt.Errorf("the disk of %s has not finished a batch for %v", s.cfg.Dir, took.Round(time.Second)), true)
+			}
+		}
+	}
+}
+
+// sample is the guard's second goroutine: it follows the size of the database and fences the idle
+// store when the disk fills up from elsewhere.
+func (s *Store) sample() {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopGuard:
+			return
+		case <-tick.C:
+			s.measureTables()
+			if err := s.checkSpace(); err != nil {
+				s.fence(err, false)
+			}
+		}
+	}
+}
+
+// Close ends the store: it refuses further operations, waits until those that wait are durable and
+// answered, and closes the database. It may be called twice; each call waits. After a commit hung
+// or the disk filled up it leaves the database as a crash would, and says so: nothing durable is
+// lost, but some goroutines and the directory's lock stay until the process ends.
+func (s *Store) Close() error {
+	s.closing.Do(func() { s.closeErr = s.shutdown() })
+	return s.closeErr
+}
+
+func (s *Store) shutdown() error {
+	s.queue.close()
+	// The guard goes on: the last batch can hang, too.
+	if err := s.awaitCommitter(); err != nil {
+		close(s.stopGuard)
+		s.guards.Wait()
+		return err
+	}
+	close(s.stopGuard)
+	s.guards.Wait()
+	s.snapshots.close()
+	if err := s.roomToClose(); err != nil {
+		return err
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close database in %s: %w", s.cfg.Dir, err)
+	}
+	return nil
+}
+
+// awaitCommitter waits for the committer's end, but not much longer than until it counts as hung.
+func (s *Store) awaitCommitter() error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.done:
+			return nil
+		case <-tick.C:
+		}
+		since := s.busySince.Load()
+		if since != 0 && time.Since(time.Unix(0, since)) >= s.cfg.CommitTimeout+hungCloseWait {
+			return errors.Join(fmt.Errorf("storage: the disk of %s hangs; the database is left as after a crash", s.cfg.Dir), s.Fenced())
+		}
+	}
+}

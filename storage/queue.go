@@ -1,0 +1,193 @@
+package storage
+
+import (
+	"sync"
+
+	"cartwheel/vclock"
+)
+
+// Put is one client write for the committer.
+type Put struct {
+	Key Key
+	// Write is kept until Done is called; its slices must not change until then, nor after as
+	// they become part of the object. Its Time is filled in by the store.
+	Write vclock.Write
+	// Minted, if not nil, is called once with the object after the put, before it is durable: it
+	// may be sent to other replicas, which must not count it as stored here. A put whose request
+	// id is known mints nothing and gets the object as it is; what its first try did not reach
+	// must be sent again. It is not called when the put is refused.
+	Minted func(vclock.Object)
+	// Done is called once, with the object after the put when it is durable, or with an error.
+	Done func(vclock.Object, error)
+}
+
+// Merge is one replicated object for the committer.
+type Merge struct {
+	Key Key
+	// Object is kept until Done is called and must not change.
+	Object vclock.Object
+	// Done is called once: with nil when everything in Object is durable here, be it that it
+	// was before.
+	Done func(error)
+}
+
+// op is a Put or a Merge on its way through the committer. Only the committer's goroutine touches
+// result and err.
+type op struct {
+	key    Key
+	size   int64 // bytes it counts in the queue
+	put    bool
+	write  vclock.Write  // of a put
+	object vclock.Object // of a merge
+
+	minted    func(vclock.Object)
+	donePut   func(vclock.Object, error)
+	doneMerge func(error)
+
+	result vclock.Object
+	err    error
+}
+
+func (o *op) tellMinted() {
+	if o.minted != nil {
+		o.minted(o.result)
+	}
+}
+
+func (o *op) answer(result vclock.Object, err error) {
+	if !o.put {
+		o.doneMerge(err)
+		return
+	}
+	if err != nil {
+		result = vclock.Object{}
+	}
+	o.donePut(result, err)
+}
+
+// opOverheadBytes is what an operation costs besides its values: the op, closures, slices.
+const opOverheadBytes = 512
+
+func writeSize(w *vclock.Write) int64 {
+	n := opOverheadBytes + len(w.Value) + len(w.ContentType) + 32*len(w.Context)
+	for _, p := range w.Meta {
+		n += len(p.Name) + len(p.Value) + 32
+	}
+	return int64(n)
+}
+
+// queue is the bounded way from the callers to the committer. Each operation is answered by
+// whoever takes it out: the committer in order, or the guard when the store fences.
+type queue struct {
+	mu       sync.Mutex
+	filled   sync.Cond // signalled when pending is not empty, or closed
+	pending  []*op     // accepted, oldest first
+	inflight []*op     // taken by the committer and not answered
+	bytes    int64     // size of pending and inflight
+	fenced   error     // set once; no operation is accepted afterwards
+	closed   bool
+
+	maxOps   int
+	maxBytes int64
+}
+
+func newQueue(maxOps int, maxBytes int64) *queue {
+	q := &queue{maxOps: maxOps, maxBytes: maxBytes}
+	q.filled.L = &q.mu
+	return q
+}
+
+// push accepts an operation or says why not.
+func (q *queue) push(o *op) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.pending) + len(q.inflight)
+	switch {
+	case q.closed:
+		return ErrClosed
+	case q.fenced != nil:
+		return q.fenced
+	case n >= q.maxOps, n > 0 && q.bytes+o.size > q.maxBytes:
+		return ErrBusy
+	}
+	q.pending = append(q.pending, o)
+	q.bytes += o.size
+	if len(q.pending) == 1 {
+		q.filled.Signal()
+	}
+	return nil
+}
+
+// take waits for operations and moves up to n of them in flight; it returns nil once the queue is
+// closed and empty. Only the committer calls it, when nothing is in flight.
+func (q *queue) take(n int) []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.pending) == 0 {
+		if q.closed {
+			return nil
+		}
+		q.filled.Wait()
+	}
+	n = min(n, len(q.pending))
+	ops := q.pending[:n:n]
+	q.pending = q.pending[n:]
+	q.inflight = ops
+	return ops
+}
+
+// settle takes the first n operations out of flight; false means that the guard answered them.
+func (q *queue) settle(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.inflight == nil {
+		return false
+	}
+	for _, o := range q.inflight[:n] {
+		q.bytes -= o.size
+	}
+	q.inflight = q.inflight[n:]
+	return true
+}
+
+// fence makes err the answer to every later operation and returns those that now have to be
+// answered with it: the waiting ones, and if the committer hangs also those it holds. first is
+// false if the queue was fenced before; then the first reason stays, and is returned.
+func (q *queue) fence(err error, hung bool) (orphans []*op, reason error, first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if first = q.fenced == nil; first {
+		q.fenced = err
+	}
+	if hung {
+		orphans, q.inflight = q.inflight, nil
+	}
+	orphans = append(orphans[:len(orphans):len(orphans)], q.pending...)
+	q.pending = nil
+	for _, o := range orphans {
+		q.bytes -= o.size
+	}
+	return orphans, q.fenced, first
+}
+
+func (q *queue) reason() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fenced
+}
+
+// close refuses further operations; it reports whether this was the first call.
+func (q *queue) close() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first := !q.closed
+	q.closed = true
+	q.filled.Broadcast()
+	return first
+}
+
+func (q *queue) load() (ops int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.pending) + len(q.inflight), q.bytes
+}

@@ -1,0 +1,228 @@
+package storage
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"cartwheel/vclock"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Store is one node's object store. All methods are safe for concurrent use. It ends with Close.
+type Store struct {
+	cfg    Config
+	log    *slog.Logger
+	limits limits
+	db     *badger.DB
+	queue  *queue
+	hooks  hooks
+
+	// Only the committer's goroutine touches these once it runs.
+	last   uint64 // the newest commit's timestamp
+	actors *vclock.Actors
+	recent *recent
+	clock  vclock.HybridClock
+	trash  []garbage // replaced chunks that are still there
+	wals   *walWatch
+
+	snapshots *snapshots
+	tables    atomic.Int64 // size of Badger's tables when they were last measured
+	// unmeasured is how much was written since the tables were measured.
+	unmeasured atomic.Int64
+	busySince  atomic.Int64 // unix nanoseconds since which the committer works; 0 when it waits
+	failures   chan error   // what Badger reported; room for one, further ones only go to the log
+	stats      counters
+
+	done      chan struct{} // closed when the committer has ended
+	stopGuard chan struct{}
+	guards    sync.WaitGroup
+	closing   sync.Once
+	closeErr  error
+}
+
+// hooks are the few places where tests put faults in.
+type hooks struct {
+	commit func(txn *badger.Txn, at uint64) error // makes a transaction durable
+	synced func()                                 // a batch is durable and not yet answered
+	free   func(dir string) (int64, error)
+}
+
+func defaultHooks() hooks {
+	return hooks{
+		commit: func(txn *badger.Txn, at uint64) error { return txn.CommitAt(at, nil) },
+		synced: func() {},
+		free:   freeBytes,
+	}
+}
+
+// Open opens the database in cfg.Dir, making it if there is none, and starts the committer. It
+// blocks while logs of an unclean stop are replayed. It refuses a configuration that does not
+// validate, a directory that another process uses, a disk with less free space than the floor,
+// and a run that the directory has already seen.
+func Open(cfg Config) (*Store, error) {
+	h := defaultHooks()
+	if commit := h.commit; cfg.Stall != nil {
+		h.commit = func(txn *badger.Txn, at uint64) error {
+			cfg.Stall()
+			return commit(txn, at)
+		}
+	}
+	return open(cfg, h)
+}
+
+func open(cfg Config, h hooks) (*Store, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	for cfg.Run == 0 {
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		cfg.Run = binary.BigEndian.Uint64(b[:])
+	}
+	s := &Store{
+		cfg: cfg, log: cfg.Logger, hooks: h,
+		limits:    newLimits(cfg.MemTableBytes),
+		queue:     newQueue(cfg.MaxQueueOps, cfg.MaxQueueBytes),
+		actors:    vclock.NewActors(cfg.Run),
+		recent:    newRecent(recentPerGeneration),
+		failures:  make(chan error, 1),
+		done:      make(chan struct{}),
+		stopGuard: make(chan struct{}),
+	}
+	if err := prepareDir(cfg.Dir); err != nil {
+		return nil, err
+	}
+	if err := s.checkRoomToStart(); err != nil {
+		return nil, err
+	}
+	if err := s.openBadger(); err != nil {
+		return nil, err
+	}
+	if err := s.begin(); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	go func() {
+		defer close(s.done)
+		s.run()
+	}()
+	s.guards.Go(s.watch)
+	s.guards.Go(s.sample)
+	return s, nil
+}
+
+func (s *Store) openBadger() error {
+	// Managed mode: with Badger's own timestamps, every read would wait for the commit under way.
+	db, err := badger.OpenManaged(badgerOptions(s.cfg, s.limits, badgerLogger{s.log, s.noteFailure}))
+	if err != nil {
+		return fmt.Errorf("open database in %s: %w", s.cfg.Dir, err)
+	}
+	s.db = db
+	return nil
+}
+
+// begin brings an open database to the state from which the committer goes on.
+func (s *Store) begin() (err error) {
+	s.last = s.db.MaxVersion()
+	s.snapshots = newSnapshots(s.last)
+	s.db.SetDiscardTs(s.last)
+	if s.wals, err = watchWALs(s.cfg.Dir, s.cfg.Durability); err != nil {
+		return err
+	}
+	if err := s.registerRun(); err != nil {
+		return err
+	}
+	txn := s.db.NewTransactionAt(s.last, false)
+	defer txn.Discard()
+	if s.trash, err = findGarbage(txn); err != nil {
+		return err
+	}
+	return s.collect()
+}
+
+// registerRun refuses the run of the former life, which would mint its dots again, and makes this
+// life's run durable. It is also the first write: a disk that takes none is found out now.
+func (s *Store) registerRun() error {
+	key := appendKey(nil, kindMeta, Key{Name: "run"})
+	txn := s.db.NewTransactionAt(s.last, false)
+	defer txn.Discard()
+	value, err := getCopy(txn, key)
+	if err == nil {
+		run, err := decodeNote(key, value)
+		if err == nil && run == s.cfg.Run {
+			return fmt.Errorf("storage: run %016x has been used in %s before; every start needs a fresh one", run, s.cfg.Dir)
+		}
+	} else if !errors.Is(err, badger.ErrKeyNotFound) {
+		return fmt.Errorf("read the former run: %w", err)
+	}
+	w := writer{s: s}
+	defer w.discard()
+	if err := w.add(entry{key, note(key, s.cfg.Run)}); err != nil {
+		return err
+	}
+	return w.commit()
+}
+
+// Get returns the object of k as of the last committed batch, or the zero Object if there is none.
+// The object is the caller's. It blocks for disk reads only, also while a commit hangs. Errors are
+// ErrCorrupt (wrapped) and ErrClosed.
+func (s *Store) Get(k Key) (vclock.Object, error) {
+	at, ok := s.snapshots.acquire()
+	if !ok {
+		return vclock.Object{}, ErrClosed
+	}
+	defer s.snapshots.release(at)
+	txn := s.db.NewTransactionAt(at, false)
+	defer txn.Discard()
+	s.stats.gets.Add(1)
+	st := readRecord(txn, k)
+	s.noteDamage(k, st)
+	return st.record.Object, st.err
+}
+
+// Put queues a client write and returns at once. The outcome goes to p.Done, on the committer's
+// goroutine; or before Put returns if it is refused with ErrClosed, ErrFenced or ErrBusy; or on
+// the guard's if the store fences while the write waits. Later outcomes are *TooLargeError,
+// *TooManySiblingsError and ErrFenced. The callbacks must not block and must not call Close.
+func (s *Store) Put(p Put) {
+	s.submit(&op{
+		key: p.Key, put: true, write: p.Write, minted: p.Minted, donePut: p.Done,
+		size: writeSize(&p.Write) + int64(len(p.Key.Name)),
+	})
+}
+
+// Merge queues a replicated object and returns at once; see Put. It is never refused for size.
+func (s *Store) Merge(m Merge) {
+	s.submit(&op{
+		key: m.Key, object: m.Object, doneMerge: m.Done,
+		size: int64(m.Object.Size()+len(m.Key.Name)) + opOverheadBytes,
+	})
+}
+
+func (s *Store) submit(o *op) {
+	if n := len(o.key.Name); n == 0 || n > maxNameBytes {
+		o.answer(vclock.Object{}, fmt.Errorf("storage: a name has 1 to %d bytes, not %d", maxNameBytes, n))
+		return
+	}
+	if err := s.queue.push(o); err != nil {
+		if errors.Is(err, ErrBusy) {
+			s.stats.busy.Add(1)
+		}
+		o.answer(vclock.Object{}, err)
+	}
+}
+
+// noteDamage counts and logs a record that was found corrupt.
+func (s *Store) noteDamage(k Key, st stored) {
+	if st.err == nil {
+		return
+	}
+	s.stats.corrupt.Add(1)
+	s.log.Error("record is corrupt", "partition", k.Partition, "key", k.Name, "err", st.err)
+}
