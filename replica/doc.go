@@ -1,0 +1,28 @@
+// Package replica carries the coordinator's operations to the stores: read, digest, merge
+// and forwarded put, on this node and on others.
+//
+// It has three parts. [Local] is this node's own replica over its store; it is where dots
+// are minted. [Remote] is a peer's replica behind the transport. [Server] answers the peers'
+// requests with Local and, for forwarded puts, with the coordinator. Local and Remote are
+// the same [quorum.Replica] to the coordinator.
+//
+// # Promises
+//
+// Every operation answers exactly once. A read or merge may be repeated without harm; a
+// forwarded put may be repeated with its request id. A merge is acknowledged only when the
+// store has it, fsynced unless the node runs with another durability, which the answer
+// says. A request of another ring version, or for a key that this node does not own there,
+// is refused with [quorum.WrongRing], never redirected.
+//
+// Every error is a [quorum.RefusedError], or, for a forwarded put, the coordinator's own
+// error as it came. A merge or a forwarded put that ended in [quorum.Unreachable] may have
+// been carried out; ended in any other refusal, it was not. Only a store that fenced itself
+// while the write waited leaves that open, and says [quorum.StorageDown].
+//
+// # Wire format
+//
+// One request and one answer per operation; integers are unsigned varints, strings and
+// objects have their length before them, objects are those of package vclock. Decoders are
+// strict and refuse trailing bytes: two versions of a message never parse as each other
+// unnoticed.
+package replica

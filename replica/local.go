@@ -1,0 +1,144 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"cartwheel/quorum"
+	"cartwheel/storage"
+	"cartwheel/vclock"
+)
+
+// Store is what a replica needs of the node's store: see package storage, which is the
+// one implementation in production.
+type Store interface {
+	Get(storage.Key) (vclock.Object, error)
+	Put(storage.Put)
+	Merge(storage.Merge)
+}
+
+// maxReads bounds the reads under way. Coordinator and transport bound the requests that
+// wait, but a request that has timed out no longer waits while its read still may, on a disk
+// that hangs. More reads are refused as Busy.
+const maxReads = 16384
+
+// Local is this node's replica. It is safe for concurrent use; Close waits for its reads.
+// It does not look at budgets: the store's answer is worth having late, and who asked keeps
+// the time.
+type Local struct {
+	store   Store
+	durable bool
+
+	mu     sync.Mutex
+	count  int // of reads under way
+	closed bool
+	reads  sync.WaitGroup
+}
+
+var _ quorum.Local = (*Local)(nil)
+
+// NewLocal returns the replica over store. durable says whether what the store acknowledges
+// has been fsynced.
+func NewLocal(store Store, durable bool) *Local { return &Local{store: store, durable: durable} }
+
+func storeKey(t quorum.Target) storage.Key { return storage.Key{Partition: t.Partition, Name: t.Name} }
+
+// Read implements [quorum.Replica]. A store on a slow disk must hold up neither a coordinator
+// that has other replicas to ask nor a connection, so every read has a goroutine.
+func (l *Local) Read(q quorum.Read) {
+	if err := l.beginRead(); err != nil {
+		q.Done(quorum.ReadReply{Err: refusal(err)})
+		return
+	}
+	go func() {
+		defer l.endRead()
+		o, err := l.store.Get(storeKey(q.Target))
+		if err != nil {
+			q.Done(quorum.ReadReply{Err: refusal(err)})
+			return
+		}
+		a := quorum.ReadReply{Object: o, Missing: o.Missing(), Digest: o.Digest()}
+		if q.Digest {
+			a.Object = vclock.Object{}
+		}
+		q.Done(a)
+	}()
+}
+
+func (l *Local) beginRead() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return storage.ErrClosed
+	case l.count == maxReads:
+		return fmt.Errorf("%w: %d reads are under way", storage.ErrBusy, maxReads)
+	}
+	l.count++
+	l.reads.Add(1)
+	return nil
+}
+
+func (l *Local) endRead() {
+	l.mu.Lock()
+	l.count--
+	l.mu.Unlock()
+	l.reads.Done()
+}
+
+// Merge implements [quorum.Replica].
+func (l *Local) Merge(m quorum.Merge) {
+	l.store.Merge(storage.Merge{Key: storeKey(m.Target), Object: m.Object, Done: func(err error) {
+		m.Done(l.reply(err))
+	}})
+}
+
+// Mint implements [quorum.Local].
+func (l *Local) Mint(m quorum.Mint) {
+	l.store.Put(storage.Put{Key: storeKey(m.Target), Write: m.Write, Minted: m.Minted, Done: func(o vclock.Object, err error) {
+		m.Done(o, l.reply(err))
+	}})
+}
+
+// Forward implements [quorum.Replica]. A coordinator forwards only because its own replica
+// cannot take the write, so this one refuses.
+func (l *Local) Forward(f quorum.Forward) {
+	f.Done(quorum.PutResult{}, &quorum.RefusedError{Reason: quorum.WrongRing, Text: "replica: a put is not forwarded to the node that forwards it"})
+}
+
+// Close refuses further reads and waits for those under way. It may be called again. Writes
+// end with the store.
+func (l *Local) Close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.reads.Wait()
+}
+
+func (l *Local) reply(err error) quorum.WriteReply {
+	if err != nil {
+		return quorum.WriteReply{Err: refusal(err)}
+	}
+	return quorum.WriteReply{Durable: l.durable}
+}
+
+// refusal says what an error of the store means to a coordinator.
+func refusal(err error) error {
+	reason := quorum.Failed
+	var large *storage.TooLargeError
+	var many *storage.TooManySiblingsError
+	switch {
+	case errors.As(err, &large):
+		reason = quorum.TooLarge
+	case errors.As(err, &many):
+		reason = quorum.TooManySiblings
+	case errors.Is(err, storage.ErrFenced), errors.Is(err, storage.ErrClosed):
+		reason = quorum.StorageDown
+	case errors.Is(err, storage.ErrBusy):
+		reason = quorum.Busy
+	case errors.Is(err, storage.ErrCorrupt):
+		reason = quorum.Corrupt
+	}
+	return &quorum.RefusedError{Reason: reason, Text: err.Error()}
+}

@@ -1,0 +1,112 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+
+	"cartwheel/quorum"
+	"cartwheel/transport"
+)
+
+// Caller sends requests to peers: see [transport.Transport.Call].
+type Caller interface {
+	Call(addr string, req transport.Request, done func(transport.Response, error))
+}
+
+// Remote is the replica of one peer. It is safe for concurrent use and holds no goroutine.
+type Remote struct {
+	calls Caller
+	node  string
+	addr  string
+}
+
+var _ quorum.Replica = (*Remote)(nil)
+
+// NewRemote returns the replica of the node with this uuid, reached at addr. An answer of
+// another node at that address counts as no answer.
+func NewRemote(calls Caller, node, addr string) *Remote {
+	return &Remote{calls: calls, node: node, addr: addr}
+}
+
+// refused is the status of an answer that is a refusal: its reason is added to it, its
+// payload is the text.
+const refused = transport.StatusHandler
+
+// Read implements [quorum.Replica].
+func (p *Remote) Read(q quorum.Read) {
+	req := transport.Request{Kind: KindRead, Ring: q.Ring, Budget: q.Budget, Node: p.node, Payload: encodeRead(q)}
+	p.calls.Call(p.addr, req, func(resp transport.Response, err error) {
+		if err := p.check(resp, err); err != nil {
+			q.Done(quorum.ReadReply{Err: err})
+			return
+		}
+		a, err := decodeReadReply(resp.Payload, q.Digest)
+		if err != nil {
+			a.Err = p.malformed(err)
+		}
+		q.Done(a)
+	})
+}
+
+// Merge implements [quorum.Replica].
+func (p *Remote) Merge(m quorum.Merge) {
+	req := transport.Request{Kind: KindMerge, Ring: m.Ring, Budget: m.Budget, Node: p.node, Payload: encodeMerge(m)}
+	p.calls.Call(p.addr, req, func(resp transport.Response, err error) {
+		if err := p.check(resp, err); err != nil {
+			m.Done(quorum.WriteReply{Err: err})
+			return
+		}
+		a, err := decodeWriteReply(resp.Payload)
+		if err != nil {
+			a.Err = p.malformed(err)
+		}
+		m.Done(a)
+	})
+}
+
+// Forward implements [quorum.Replica].
+func (p *Remote) Forward(f quorum.Forward) {
+	req := transport.Request{Kind: KindForward, Ring: f.Ring, Budget: f.Budget, Node: p.node, Payload: encodeForward(&f.Request)}
+	p.calls.Call(p.addr, req, func(resp transport.Response, err error) {
+		if err := p.check(resp, err); err != nil {
+			f.Done(quorum.PutResult{}, err)
+			return
+		}
+		res, err, malformed := decodeResult(resp.Payload)
+		if malformed != nil {
+			res, err = quorum.PutResult{}, p.malformed(malformed)
+		}
+		f.Done(res, err)
+	})
+}
+
+// malformed is the refusal for an answer that cannot be read: it is no answer, and a write
+// may have been carried out.
+func (p *Remote) malformed(err error) error {
+	return &quorum.RefusedError{Reason: quorum.Unreachable, Text: fmt.Sprintf("replica %s: %v", p.addr, err)}
+}
+
+// check returns why a call brought no usable answer, nil if it did. Unreachable says that it
+// may have been carried out, so it stands for all that is not known to be a refusal.
+func (p *Remote) check(resp transport.Response, err error) error {
+	reason, text := quorum.Unreachable, fmt.Sprintf("replica %s: status %d: %s", p.addr, resp.Status, resp.Payload)
+	switch {
+	case errors.Is(err, transport.ErrBusy):
+		reason, text = quorum.Busy, err.Error()
+	case errors.Is(err, transport.ErrTooLarge):
+		reason, text = quorum.TooLarge, err.Error()
+	case err != nil:
+		text = err.Error()
+	case resp.Status == transport.StatusOK:
+		return nil
+	case resp.Status == transport.StatusBusy:
+		reason, text = quorum.Busy, fmt.Sprintf("replica %s: too many requests are under way", p.addr)
+	case resp.Status == transport.StatusRefused:
+		reason, text = quorum.Failed, fmt.Sprintf("replica %s: it does not take this node for a member of its cluster", p.addr)
+	case resp.Status == transport.StatusTooLarge:
+		text = fmt.Sprintf("replica %s: its answer is too large for a message", p.addr)
+	case resp.Status > refused && resp.Status <= refused+transport.Status(quorum.Failed):
+		reason, text = quorum.Reason(resp.Status-refused), string(resp.Payload)
+	}
+	return &quorum.RefusedError{Reason: reason, Text: text}
+}

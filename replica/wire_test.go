@@ -1,0 +1,125 @@
+package replica
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"cartwheel/quorum"
+	"cartwheel/ring"
+	"cartwheel/vclock"
+)
+
+var target = quorum.Target{Name: ring.Key{Bucket: "b", Key: "k"}.Name(), Partition: 65535, N: 3, Ring: 4}
+
+func TestReadSurvivesTheWire(t *testing.T) {
+	for _, digest := range []bool{false, true} {
+		q, err := decodeRead(encodeRead(quorum.Read{Target: target, Digest: digest}), 4)
+		if err != nil || q.Target != target || q.Digest != digest {
+			t.Errorf("request: %+v, %v", q, err)
+		}
+		for _, o := range []vclock.Object{{}, object("a"), object("a", "b")} {
+			want := quorum.ReadReply{Object: o, Missing: o.Missing(), Digest: o.Digest()}
+			got, err := decodeReadReply(encodeReadReply(want, digest), digest)
+			if err != nil || got.Digest != want.Digest || got.Missing != want.Missing {
+				t.Errorf("digest=%v: %+v, %v; want %+v", digest, got, err, want)
+			}
+			if !digest && !got.Object.Equal(o) {
+				t.Errorf("object %+v, want %+v", got.Object, o)
+			}
+		}
+	}
+}
+
+func TestMergeSurvivesTheWire(t *testing.T) {
+	o := object("a", "b")
+	m, err := decodeMerge(encodeMerge(quorum.Merge{Target: target, Object: o, Encoded: o.Append(nil)}), 4)
+	if err != nil || m.Target != target || !m.Object.Equal(o) {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+func forwarded() quorum.PutRequest {
+	return quorum.PutRequest{
+		Key: ring.Key{Type: "default", Bucket: "b", Key: "k"}, Context: object("x", "y").Clock,
+		RequestID: vclock.RequestID{1, 2}, ContentType: "a/b", Meta: []vclock.Pair{{Name: "n", Value: "v"}},
+		Value: []byte("hello"), Expiry: 9, ReturnBody: true,
+		Options: quorum.Options{N: 3, R: quorum.LevelAll, PR: 1, W: quorum.LevelQuorum, PW: 2, DW: 3, NodeConfirms: 0,
+			NotFoundOK: true, BasicQuorum: true, RepairBefore: true, Lossy: true, Timeout: time.Second},
+	}
+}
+
+func TestForwardSurvivesTheWire(t *testing.T) {
+	tombstone := forwarded()
+	tombstone.Deleted, tombstone.Value, tombstone.Meta, tombstone.Context = true, []byte{}, nil, nil
+	for _, p := range []quorum.PutRequest{forwarded(), tombstone} {
+		got, err := decodeForward(encodeForward(&p), time.Second)
+		if err != nil || !reflect.DeepEqual(got, p) {
+			t.Errorf("got  %+v, %v\nwant %+v", got, err, p)
+		}
+	}
+}
+
+func TestResultSurvivesTheWire(t *testing.T) {
+	receipt := quorum.Receipt{Replicas: 3, Primaries: 2, Fallbacks: 1, Durable: 2, N: 3, Ring: 17, Lossy: true}
+	o := object("a")
+	for _, body := range []bool{true, false} {
+		got, err, malformed := decodeResult(encodeResult(quorum.PutResult{Object: o, Receipt: receipt}, nil, body))
+		if err != nil || malformed != nil || got.Receipt != receipt || got.Object.Missing() == body {
+			t.Errorf("body=%v: %+v, %v, %v", body, got, err, malformed)
+		}
+	}
+	for _, want := range []error{
+		quorum.ErrTimeout, quorum.ErrNotReady, quorum.ErrOverloaded, quorum.ErrClosed,
+		&quorum.UnsatisfiedError{Level: "PW", Got: 1, Want: 2, Written: true, Receipt: receipt},
+		&quorum.LevelError{Level: "w", Value: 7, N: 3},
+		&quorum.RefusedError{Reason: quorum.TooManySiblings, Text: "too many"},
+	} {
+		_, got, malformed := decodeResult(encodeResult(quorum.PutResult{}, want, true))
+		if malformed != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %#v (%v), want %#v", got, malformed, want)
+		}
+	}
+	_, got, malformed := decodeResult(encodeResult(quorum.PutResult{}, errors.New("odd"), true))
+	if e, ok := errors.AsType[*quorum.RefusedError](got); malformed != nil || !ok || e.Reason != quorum.Failed || e.Text != "odd" {
+		t.Errorf("an error without a form of its own: %#v (%v)", got, malformed)
+	}
+}
+
+// Every decoder refuses whatever no encoder writes, and never panics.
+func FuzzDecoders(f *testing.F) {
+	p, o := forwarded(), object("a")
+	f.Add(encodeRead(quorum.Read{Target: target}))
+	f.Add(encodeMerge(quorum.Merge{Target: target, Object: o, Encoded: o.Append(nil)}))
+	f.Add(encodeForward(&p))
+	f.Add(encodeResult(quorum.PutResult{Object: o}, nil, true))
+	f.Add(encodeResult(quorum.PutResult{}, &quorum.UnsatisfiedError{Level: "W"}, true))
+	f.Add(encodeResult(quorum.PutResult{}, quorum.ErrTimeout, true))
+	f.Add(encodeReadReply(quorum.ReadReply{Object: o}, false))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		again := func(name string, enc []byte) {
+			if !bytes.Equal(enc, b) {
+				t.Fatalf("two encodings of one %s:\n%x\n%x", name, b, enc)
+			}
+		}
+		if q, err := decodeRead(b, 1); err == nil {
+			again("read", encodeRead(q))
+		}
+		if m, err := decodeMerge(b, 1); err == nil {
+			again("merge", encodeMerge(m))
+		}
+		if p, err := decodeForward(b, time.Second); err == nil {
+			again("forward", encodeForward(&p))
+		}
+		if res, err, malformed := decodeResult(b); malformed == nil && err == nil {
+			again("result", encodeResult(res, nil, true))
+		}
+		for _, digest := range []bool{true, false} {
+			if a, err := decodeReadReply(b, digest); err == nil {
+				again("read reply", encodeReadReply(a, digest))
+			}
+		}
+	})
+}
