@@ -1,0 +1,84 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"cartwheel/gossip"
+	"cartwheel/props"
+	"cartwheel/quorum"
+	"cartwheel/replica"
+	"cartwheel/ring"
+)
+
+const propsFile = "props.json"
+
+// openProps opens the bucket properties with the cluster's n as the default n_val. The table
+// that it replaces has had no change: see [properties.Apply].
+func (n *Node) openProps(defaultN int) error {
+	saved, err := n.dir.Load(propsFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read bucket properties: %w", err)
+	}
+	table, err := props.NewTable(props.Config{
+		Node:     n.dir.Node(),
+		Defaults: props.Defaults{AllowMult: !n.cfg.NoDefaultSiblings, N: defaultN},
+		Save:     func(b []byte) error { return n.dir.Save(propsFile, b) },
+	}, saved)
+	if err != nil {
+		return fmt.Errorf("bucket properties: %w", err)
+	}
+	n.props.Store(table)
+	return nil
+}
+
+// join makes doc this node's ring.
+func (n *Node) join(doc ring.Document) error {
+	r, err := ring.New(doc)
+	if err != nil {
+		return fmt.Errorf("the ring document: %w", err)
+	}
+	// Before this the default n_val was the flag's, which is only for making a ring.
+	if err := n.openProps(r.N()); err != nil {
+		return err
+	}
+	cfg := n.cfg.Gossip
+	cfg.Self, cfg.Cluster, cfg.Roster = n.self, doc.Cluster, doc.Members
+	cfg.RingVersion, cfg.Seeds = r.Version, n.cfg.Join
+	cfg.Wire, cfg.Store, cfg.Call, cfg.Logger = n.transport.Gossip(), n.dir, n.call, n.log
+	cfg.Documents = map[string]gossip.Document{"ring": ringDocument{r}, "props": (*propsDocument)(n)}
+	cfg.StorageDown = func() bool { return n.store.Fenced() != nil }
+	cfg.Changed = func() { n.rebuild(r) }
+	g, err := gossip.New(cfg)
+	if err != nil {
+		return err
+	}
+	n.gossip.Store(g)
+	n.transport.SetCluster(doc.Cluster)
+	n.rebuild(r) // once here, from then on by the gossip's one goroutine
+	if err := g.Start(); err != nil {
+		return err
+	}
+	n.log.Info("ring joined", "cluster", doc.Cluster, "ring", r.Version(), "members", len(doc.Members))
+	return nil
+}
+
+// rebuild publishes a new view of the cluster. It is called by one goroutine at a time.
+func (n *Node) rebuild(r *ring.Ring) {
+	peers := map[string]gossip.Peer{}
+	for _, p := range n.gossip.Load().Peers() {
+		peers[p.UUID] = p
+	}
+	view := &quorum.View{Ring: r, Self: -1, Local: n.local}
+	for i, m := range r.Members() {
+		p := peers[m.UUID]
+		var to quorum.Replica = replica.NewRemote(n.transport, m.UUID, p.Peer)
+		if m.UUID == n.self.UUID {
+			view.Self, to = i, n.local
+		}
+		view.Replicas = append(view.Replicas, to)
+		view.Alive = append(view.Alive, p.Alive)
+	}
+	n.view.Store(view)
+}
