@@ -1,0 +1,47 @@
+package main
+
+import (
+	"strings"
+
+	"cartwheel/client"
+
+	"github.com/spf13/cobra"
+)
+
+func newDeleteCmd(remote *remote) *cobra.Command {
+	var (
+		key     client.Key
+		opts    client.DeleteOptions
+		verbose bool
+	)
+	cmd := &cobra.Command{
+		Use:   "delete BUCKET KEY",
+		Short: "Delete a key",
+		Long: `delete deletes a key. With --context, as printed by "get --context-only", only what that read
+saw is deleted, and a write it did not see survives. Without it, the node reads the key first and
+deletes what it finds.`,
+		Args: arguments(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key.Bucket, key.Key = args[0], args[1]
+			c, err := remote.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			opts.Context = strings.TrimSpace(opts.Context)
+			receipt, err := c.Delete(cmd.Context(), key, opts)
+			if err != nil {
+				return err
+			}
+			return printReceipt(cmd, verbose, receipt)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.Context, "context", "", "context of the read that this delete follows")
+	f.StringVar(&opts.RW, "rw", "", "R and W when neither is given"+quorumWords)
+	f.BoolVarP(&verbose, "verbose", "v", false, "print the receipt: what the delete really met")
+	addCommonFlags(f, &key, &opts.Quorum)
+	addReadFlags(f, &opts.Quorum)
+	addWriteFlags(f, &opts.Quorum)
+	return cmd
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cartwheel/node"
+)
+
+// devOptions are the flags of "dev".
+type devOptions struct {
+	nodes, port, partitions, n int
+	data, durability           string
+}
+
+const (
+	devReadyWithin = 60 * time.Second
+	devStopWithin  = 15 * time.Second
+)
+
+func newDevCmd() *cobra.Command {
+	var o devOptions
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a local cluster, each node a process of its own",
+		Long: `Run a local cluster on 127.0.0.1, each node a process of its own, named n1, n2, ...
+Node i serves HTTP at PORT+10*(i-1); its peer port is one above.
+
+Without --data the nodes keep their data in a temporary directory that is removed at the
+end. With it they keep it in DIR/n1, DIR/n2, ... and a second start goes on with it.`,
+		Args: arguments(0, 0),
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.nodes, "nodes", 3, "how many nodes")
+	f.IntVar(&o.port, "port", 8098, "HTTP port of the first node")
+	f.StringVar(&o.data, "data", "", "directory of the nodes' data directories")
+	f.IntVar(&o.partitions, "partitions", 256, "partitions of a new ring, a power of two")
+	f.StringVar(&o.durability, "durability", "fsync", "when a write counts: fsync (on the disk) or os (in the page cache)")
+	f.IntVar(&o.n, "n", 3, "replicas of each key in a new ring")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDev(cmd, o) }
+	return cmd
+}
+
+// devNode is one node's process.
+type devNode struct {
+	name string
+	http string // host:port
+	cmd  *exec.Cmd
+	in   io.Closer     // the process stops when this end of its standard input closes
+	done chan struct{} // closed when the process has ended
+	err  error         // how it ended; read after done
+}
+
+func runDev(cmd *cobra.Command, o devOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if err := portsFree(o); err != nil {
+		return err
+	}
+	if o.data == "" {
+		dir, err := os.MkdirTemp("", "cartwheel-dev-")
+		if err != nil {
+			return fmt.Errorf("make a temporary data directory: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		o.data = dir
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's file: %w", err)
+	}
+	out := &lockedWriter{w: cmd.OutOrStdout()}
+	logs := &lockedWriter{w: cmd.ErrOrStderr()}
+	var nodes []*devNode
+	defer func() { stopAll(nodes) }()
+	for i := range o.nodes {
+		n, err := startNode(self, o, i, logs)
+		if err != nil {
+			return err
+		}
+		nodes = append(nodes, n)
+		fmt.Fprintf(out, "%s  http://%s  pid=%d\n", n.name, n.http, n.cmd.Process.Pid)
+	}
+	if err := allReady(cmd.Context(), nodes); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "ready: %d nodes, data in %s; try: curl http://%s/cluster\n", len(nodes), o.data, nodes[0].http)
+	return watchNodes(cmd.Context(), nodes, out)
+}
+
+// check refuses values before any process is started with them.
+func (o devOptions) check() error {
+	if o.nodes < 1 || o.nodes > 99 || o.port < 1 || o.port+10*o.nodes > 65535 {
+		return usagef("--nodes %d with --port %d: use 1 to 99 nodes on ports up to 65535", o.nodes, o.port)
+	}
+	if o.partitions == 0 || o.n == 0 {
+		return usagef("--partitions %d with --n %d: use at least 1", o.partitions, o.n)
+	}
+	if _, err := node.ParseDurability(o.durability); err != nil {
+		return usageError{err}
+	}
+	any := node.Config{Name: "n1", DataDir: "n1", HTTP: "127.0.0.1:1", Peer: "127.0.0.1:2", Partitions: o.partitions, N: o.n}
+	if err := any.WithDefaults().Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// portsFree finds a taken port before any node has to.
+func portsFree(o devOptions) error {
+	for i := range o.nodes {
+		for port := o.port + 10*i; port <= o.port+10*i+1; port++ {
+			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+			if err != nil {
+				return fmt.Errorf("port %d of 127.0.0.1 cannot be used (%v); choose others with --port", port, errors.Unwrap(errors.Unwrap(err)))
+			}
+			l.Close()
+		}
+	}
+	return nil
+}
+
+func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, error) {
+	at := func(i, offset int) string {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port+10*i+offset))
+	}
+	n := &devNode{name: fmt.Sprintf("n%d", i+1), http: at(i, 0), done: make(chan struct{})}
+	args := []string{
+		"serve", "--name", n.name, "--data", filepath.Join(o.data, n.name), "--http", n.http, "--peer", at(i, 1),
+		"--expect", strconv.Itoa(o.nodes), "--partitions", strconv.Itoa(o.partitions), "--n", strconv.Itoa(o.n),
+		"--durability", o.durability, "--log-level", "warn", "--until-stdin-closes",
+	}
+	if i > 0 {
+		args = append(args, "--join", at(0, 1))
+	}
+	n.cmd = exec.Command(self, args...)
+	// A group of its own: Ctrl-C reaches dev alone, which then stops the nodes in order.
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := n.cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start node %s: %w", n.name, err)
+	}
+	stderr, err := n.cmd.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start node %s: %w", n.name, err)
+	}
+	if err := n.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start node %s: %w", n.name, err)
+	}
+	n.in = in
+	go func() { // ends with the process; done tells
+		defer close(n.done)
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			fmt.Fprintf(logs, "%s | %s\n", n.name, lines.Text())
+		}
+		n.err = n.cmd.Wait()
+	}()
+	return n, nil
+}
+
+// allReady waits until every node serves.
+func allReady(ctx context.Context, nodes []*devNode) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, devReadyWithin, fmt.Errorf("the nodes were not ready within %v", devReadyWithin))
+	defer cancel()
+	web := &http.Client{Timeout: time.Second}
+	defer web.CloseIdleConnections()
+	for _, n := range nodes {
+		for !n.ready(ctx, web) {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-n.done:
+				return fmt.Errorf("node %s ended before it was ready (%v)", n.name, ended(n.err))
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+func (n *devNode) ready(ctx context.Context, web *http.Client) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.http+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := web.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// watchNodes says which node died, until all have or the command is told to stop.
+func watchNodes(ctx context.Context, nodes []*devNode, out io.Writer) error {
+	deaths := make(chan *devNode, len(nodes))
+	for _, n := range nodes {
+		go func() { // ends with the process, which stopAll sees to
+			<-n.done
+			deaths <- n
+		}()
+	}
+	for range nodes {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n := <-deaths:
+			fmt.Fprintf(out, "%s pid=%d died: %v; the others go on\n", n.name, n.cmd.Process.Pid, ended(n.err))
+		}
+	}
+	return errors.New("all nodes have died")
+}
+
+func ended(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
+}
+
+// stopAll stops the nodes at once and waits for them; who does not stop in time is killed.
+func stopAll(nodes []*devNode) {
+	for _, n := range nodes {
+		_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+		n.in.Close()
+	}
+	limit := time.After(devStopWithin)
+	for _, n := range nodes {
+		select {
+		case <-n.done:
+		case <-limit:
+			_ = n.cmd.Process.Kill()
+			<-n.done
+		}
+	}
+}
+
+// lockedWriter lets several nodes' lines come out whole.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"cartwheel/client"
+)
+
+// The exit codes of every command.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNotFound = 3
+	exitSiblings = 4
+	exitQuorum   = 5
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// codeError ends the command with a code although there is nothing left to say.
+type codeError int
+
+func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// report says on w what went wrong and what to do, in one sentence, and returns the exit code.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if code, ok := errors.AsType[codeError](err); ok {
+		return int(code)
+	}
+	warn(w, "cartwheel: %s", sentence(err))
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	if errors.Is(err, client.ErrNotFound) {
+		return exitNotFound
+	}
+	if _, ok := errors.AsType[*client.QuorumError](err); ok {
+		return exitQuorum
+	}
+	return exitFailed
+}
+
+// sentence turns an error into plain words with a way out.
+func sentence(err error) string {
+	if e, ok := errors.AsType[*client.NotFoundError](err); ok {
+		if e.Deleted {
+			return e.Key.String() + " was deleted"
+		}
+		return e.Key.String() + " was not found"
+	}
+	if e, ok := errors.AsType[*client.QuorumError](err); ok {
+		return quorumSentence(e)
+	}
+	if e, ok := errors.AsType[*client.StatusError](err); ok {
+		return statusSentence(e)
+	}
+	if e, ok := errors.AsType[*client.IndeterminateError](err); ok {
+		return fmt.Sprintf("the answer is missing (%s), so the write may or may not have been stored; read the key before writing again", cause(e.Err))
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	if errors.Is(err, client.ErrUnreachable) {
+		return fmt.Sprintf("no node answered (%s); start a cluster with \"cartwheel dev\", or name a running node with --endpoint or %s", cause(err), endpointVariable)
+	}
+	return plain(err)
+}
+
+// quorumSentence passes on what the node said: why, and whether a write may become visible later.
+func quorumSentence(e *client.QuorumError) string {
+	s := "quorum not reached: " + strings.TrimSuffix(strings.ReplaceAll(plain(errors.New(e.Message)), ".; ", "; "), ".")
+	if e.RetryAfter > 0 {
+		return fmt.Sprintf("%s; try again in %v, or see \"cartwheel status\"", s, e.RetryAfter)
+	}
+	return s + "; try again, or see \"cartwheel status\""
+}
+
+func statusSentence(e *client.StatusError) string {
+	message := strings.ReplaceAll(e.Message, "\n", "; ")
+	switch {
+	case e.Status >= 500:
+		return fmt.Sprintf("%s failed with status %d: %s; its log says more", e.Endpoint, e.Status, message)
+	case e.Status >= 400 && message != http.StatusText(e.Status):
+		return "the node refused: " + message
+	}
+	return fmt.Sprintf("%s answered status %d: %s; is it a Cartwheel node?", e.Endpoint, e.Status, message)
+}
+
+// cause returns the innermost words about why there was no answer, with the address.
+func cause(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		text := u.Err.Error()
+		if target, parseErr := url.Parse(u.URL); parseErr == nil && !strings.Contains(text, target.Host) {
+			text = target.Host + ": " + text
+		}
+		return text
+	}
+	return plain(err)
+}
+
+// packageNames are before the texts of errors for those who read code, not for users.
+var packageNames = regexp.MustCompile(`\b(client|datadir|gossip|node|props|quorum|replica|ring|storage|transport|vclock): `)
+
+// plain returns an error's text without the names of the packages it came from, on one line.
+func plain(err error) string {
+	return strings.ReplaceAll(packageNames.ReplaceAllString(err.Error(), ""), "\n", "; ")
+}

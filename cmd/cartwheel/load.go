@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"cartwheel/client"
+
+	"github.com/spf13/cobra"
+)
+
+const (
+	defaultClients = 32
+	maxClients     = 1024
+)
+
+func newLoadCmd(remote *remote) *cobra.Command {
+	var (
+		target  client.Key
+		opts    client.PutOptions
+		clients int
+		replace bool
+		l       loader
+	)
+	cmd := &cobra.Command{
+		Use:   "load BUCKET FILE|-",
+		Short: "Store many values from a file",
+		Long: `load stores one value per line of a file, or of the standard input. A line is a JSON object:
+
+  {"key":"k1","value":"text"}                                  stored as text/plain
+  {"key":"k2","value":"<p>","content_type":"text/html"}
+  {"key":"k3","value":{"a":1},"meta":{"source":"import"}}      other JSON is stored as its own text, application/json
+  {"key":"k4","value_base64":"AAEC"}                           bytes, application/octet-stream
+
+Lines are stored concurrently and in no particular order. Each is a write without context, so a key
+that holds a value gets a sibling; with --replace its context is read first, so that the value is
+replaced. A write that fails for a passing reason is repeated under the same request id, which
+stores it once. A line that cannot be stored is counted and named at the end, and the exit code is 1.
+When nothing at all could be stored for the time of --retry-for, load gives up.`,
+		Args: arguments(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if clients < 1 || clients > maxClients {
+				return usagef("--clients %d is not between 1 and %d", clients, maxClients)
+			}
+			if l.retryFor < 0 {
+				return usagef("--retry-for %v is negative", l.retryFor)
+			}
+			in, size, err := openInput(cmd, args[1])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			c, err := remote.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			target.Bucket = args[0]
+			l.clients = clients
+			l.store = newStore(c, target, opts, replace)
+			return runLoad(cmd, &l, in, size)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&clients, "clients", defaultClients, "lines stored at the same time")
+	f.BoolVar(&replace, "replace", false, "replace what a key holds; one more request per line")
+	f.BoolVar(&l.stopOnError, "stop-on-error", false, "stop at the first line that cannot be stored")
+	f.DurationVar(&l.retryFor, "retry-for", time.Minute, "how long to repeat a write that fails for a passing reason")
+	addCommonFlags(f, &target, &opts.Quorum)
+	addWriteFlags(f, &opts.Quorum)
+	return cmd
+}
+
+// openInput opens the file, or the standard input for "-". The size is -1 when it is unknown.
+func openInput(cmd *cobra.Command, name string) (io.ReadCloser, int64, error) {
+	if name == "-" {
+		return io.NopCloser(interruptible(cmd.Context(), cmd.InOrStdin())), -1, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil || info.IsDir() {
+		_ = f.Close() // only read from
+		if err == nil {
+			err = fmt.Errorf("%s is a directory", name)
+		}
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return f, -1, nil
+	}
+	return f, info.Size(), nil
+}
+
+// newStore returns the function that makes one attempt at storing a line's value. With replace
+// it reads the context first.
+func newStore(c *client.Client, target client.Key, opts client.PutOptions, replace bool) storeFunc {
+	return func(ctx context.Context, key, requestID string, v client.Value) error {
+		k, o := target, opts
+		k.Key, o.RequestID = key, requestID
+		if replace {
+			obj, err := c.Head(ctx, k, client.GetOptions{Quorum: readPart(o.Quorum)})
+			if missing, ok := errors.AsType[*client.NotFoundError](err); ok {
+				o.Context = missing.Context
+			} else if err != nil {
+				return err
+			} else {
+				o.Context = obj.Context
+			}
+		}
+		_, err := c.Put(ctx, k, v, o)
+		return err
+	}
+}
+
+// readPart returns what a read takes of the settings of a write.
+func readPart(q client.Quorum) client.Quorum {
+	return client.Quorum{NodeConfirms: q.NodeConfirms, Timeout: q.Timeout}
+}
+
+// runLoad loads, showing progress, and prints the result.
+func runLoad(cmd *cobra.Command, l *loader, in io.Reader, size int64) error {
+	stderr := cmd.ErrOrStderr()
+	stop := showProgress(stderr, size, l.progress)
+	err := l.run(cmd.Context(), in)
+	stop()
+	s := l.progress()
+	if _, printErr := fmt.Fprintf(cmd.OutOrStdout(), "stored %d, failed %d (%s)\n", s.stored, s.failed, s.pace()); printErr != nil {
+		return printErr
+	}
+	for _, f := range l.failures {
+		warn(stderr, "line %d: %s", f.line, f.describe())
+	}
+	if more := s.failed - int64(len(l.failures)); more > 0 {
+		warn(stderr, "and %d more", more)
+	}
+	switch {
+	case cmd.Context().Err() != nil:
+		return fmt.Errorf("interrupted after line %d", s.lines)
+	case err != nil:
+		return err
+	case s.failed > 0:
+		return fmt.Errorf("%d of %d lines could not be stored", s.failed, s.stored+s.failed)
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"cartwheel/client"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// keepFailures is how many failed lines are kept to be named.
+const keepFailures = 10
+
+// The pauses between the attempts at one line.
+const (
+	firstPause  = 100 * time.Millisecond
+	longest     = 5 * time.Second
+	pauseGrowth = 2
+)
+
+// storeFunc makes one attempt at storing a value. Attempts with one request id store it once.
+type storeFunc func(ctx context.Context, key, requestID string, v client.Value) error
+
+// loader stores the lines of an input. Memory is bounded: each worker holds one line, and one
+// more waits.
+type loader struct {
+	store       storeFunc
+	clients     int           // workers
+	retryFor    time.Duration // for one line; 0: one attempt
+	stopOnError bool
+
+	mu         sync.Mutex
+	started    time.Time
+	lastStored time.Time // zero: nothing yet
+	counts     counts
+	failures   []lineFailure // those with the lowest numbers, in order
+	stop       error         // why reading should end, if it should
+	stopped    chan struct{} // closed when stop is set
+}
+
+// counts is the progress of a load.
+type counts struct {
+	stored, failed int64
+	lines          int           // read, with blank ones
+	bytes          int64         // read
+	took           time.Duration // since the start
+}
+
+// lineFailure is a line that could not be stored.
+type lineFailure struct {
+	line int
+	key  string // empty when the line has none
+	err  error
+}
+
+func (f lineFailure) describe() string {
+	text := sentence(f.err)
+	if f.key != "" {
+		return fmt.Sprintf("key %q: %s", f.key, text)
+	}
+	return text
+}
+
+type job struct {
+	line   int
+	record []byte
+}
+
+// run stores every line of r. The error says why it ended early; lines that failed are not an
+// error but counted. It returns after its last worker has ended.
+func (l *loader) run(ctx context.Context, r io.Reader) error {
+	l.mu.Lock()
+	l.started, l.stopped = time.Now(), make(chan struct{})
+	l.mu.Unlock()
+	jobs := make(chan job)
+	var wg sync.WaitGroup
+	for range l.clients {
+		wg.Go(func() {
+			for j := range jobs {
+				l.line(ctx, j)
+			}
+		})
+	}
+	err := l.feed(ctx, newLineReader(r), jobs)
+	close(jobs)
+	wg.Wait()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stop
+}
+
+// feed hands out the lines until the input ends or there is a reason to stop.
+func (l *loader) feed(ctx context.Context, lines *lineReader, jobs chan<- job) error {
+	for {
+		select { // or an endless run of blank lines would go on
+		case <-l.stopped:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+		}
+		line, err := lines.next()
+		l.read(lines)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errLineTooLong):
+			l.failed(lineFailure{line: lines.number, err: err})
+			continue
+		case err != nil:
+			return fmt.Errorf("read line %d: %w", lines.number+1, err)
+		}
+		if lines.number == 1 {
+			line = bytes.TrimPrefix(line, []byte("\uFEFF")) // the mark that some editors put first
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		select {
+		case jobs <- job{lines.number, line}:
+		case <-l.stopped:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// line stores one line.
+func (l *loader) line(ctx context.Context, j job) {
+	key, value, err := parseRecord(j.record)
+	if err != nil {
+		l.failed(lineFailure{j.line, key, err})
+		return
+	}
+	began := time.Now()
+	err = l.attempts(ctx, key, value)
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.counts.stored++
+		l.lastStored = time.Now()
+		return
+	}
+	l.failed(lineFailure{j.line, key, err})
+	if passing(err) && ctx.Err() == nil {
+		l.giveUp(began, err)
+	}
+}
+
+// attempts stores a value, repeating what fails for a passing reason. It returns the last
+// attempt's error.
+func (l *loader) attempts(ctx context.Context, key string, value client.Value) error {
+	requestID := client.NewRequestID()
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longest, pauseGrowth
+	var last error
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		last = l.store(ctx, key, requestID, value)
+		switch {
+		case last == nil:
+			return struct{}{}, nil
+		case !passing(last) || l.retryFor == 0:
+			return struct{}{}, backoff.Permanent(last)
+		}
+		if q, ok := errors.AsType[*client.QuorumError](last); ok && q.RetryAfter > 0 {
+			// The server's word counts; half a pause more, or all workers would return at once.
+			return struct{}{}, &backoff.RetryAfterError{Duration: q.RetryAfter + pauses.NextBackOff()/2}
+		}
+		return struct{}{}, last
+	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(l.retryFor))
+	if err == nil {
+		return nil
+	}
+	return last
+}
+
+// passing reports whether an attempt failed for a reason that may pass.
+func passing(err error) bool {
+	if _, ok := errors.AsType[*client.QuorumError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*client.IndeterminateError](err); ok {
+		return true
+	}
+	if s, ok := errors.AsType[*client.StatusError](err); ok {
+		return s.Status >= 500
+	}
+	return errors.Is(err, client.ErrUnreachable)
+}
+
+// failed counts a failed line and keeps it if it is among the first.
+func (l *loader) failed(f lineFailure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.failed++
+	at, _ := slices.BinarySearchFunc(l.failures, f.line, func(f lineFailure, line int) int { return f.line - line })
+	l.failures = slices.Insert(l.failures, at, f)
+	if len(l.failures) > keepFailures {
+		l.failures = l.failures[:keepFailures]
+	}
+	if l.stopOnError {
+		l.stopLocked("stopped at line %d, which could not be stored", f.line)
+	}
+}
+
+// giveUp ends the load when a line's attempts all failed and no other line was stored
+// meanwhile: with the whole cluster away, every further line would only wait as long again.
+func (l *loader) giveUp(began time.Time, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.retryFor > 0 && l.lastStored.Before(began) {
+		l.stopLocked("gave up, since no line could be stored for %v: %s", l.retryFor, sentence(err))
+	}
+}
+
+// stopLocked ends the reading; the first reason counts.
+func (l *loader) stopLocked(format string, args ...any) {
+	if l.stop == nil {
+		l.stop = fmt.Errorf(format, args...)
+		close(l.stopped)
+	}
+}
+
+func (l *loader) read(lines *lineReader) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.lines, l.counts.bytes = lines.number, lines.bytes
+}
+
+// progress returns what was done so far.
+func (l *loader) progress() counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.counts
+	if !l.started.IsZero() {
+		c.took = time.Since(l.started)
+	}
+	return c
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestPutGetDelete(t *testing.T) {
+	f := start(t)
+	cartwheel(t, "", "get", "b", "k").expect(t, "get of nothing", 3, "", "b/k was not found")
+	cartwheel(t, "", "put", "b", "k", "one").expect(t, "put", 0, "")
+	cartwheel(t, "", "get", "b", "k").expect(t, "get", 0, "one")
+	cartwheel(t, "", "get", "b", "k", "--context-only").expect(t, "context", 0, "c\n")
+	cartwheel(t, "", "put", "b", "k", "two", "--context", "c\n", "-v").expect(t, "put with context", 0, fakeReceipt+"\n")
+	cartwheel(t, "", "get", "b", "k", "-v").expect(t, "verbose get", 0, "two", "context: cc", "receipt: "+fakeReceipt)
+	cartwheel(t, "", "put", "b", "k", "three").expect(t, "blind put", 0, "")
+	if got := f.values("/buckets/b/keys/k"); strings.Join(got, " ") != "two three" {
+		t.Errorf("the key holds %q", got)
+	}
+	cartwheel(t, "", "delete", "b", "k", "--context", "ccc", "--verbose").expect(t, "delete", 0, fakeReceipt+"\n")
+	cartwheel(t, "", "get", "b", "k").expect(t, "get of deleted", 3, "", "b/k was deleted")
+	cartwheel(t, "", "get", "b", "k", "--context-only").expect(t, "context of deleted", 3, "cccd\n", "deleted")
+	cartwheel(t, "", "get", "b", "never", "--context-only").expect(t, "context of nothing", 3, "", "not found")
+	cartwheel(t, "", "delete", "b", "k").expect(t, "delete again", 3, "", "b/k was deleted")
+	cartwheel(t, "", "put", "b", "k", "", "--type", "carts").expect(t, "empty value, own type", 0, "")
+	cartwheel(t, "", "get", "b", "k", "--type=carts").expect(t, "empty value", 0, "")
+}
+
+// Values from the standard input go through byte for byte.
+func TestPutFromStandardInput(t *testing.T) {
+	start(t)
+	value := "a\r\n\x00\xff\n"
+	cartwheel(t, value, "put", "b", "k1").expect(t, "no VALUE", 0, "")
+	cartwheel(t, value, "put", "b", "k2", "-").expect(t, "dash", 0, "")
+	for _, key := range []string{"k1", "k2"} {
+		cartwheel(t, "", "get", "b", key).expect(t, key, 0, value)
+	}
+	cartwheel(t, "", "put", "b", "k3", "--", "-v").expect(t, "value with a dash", 0, "")
+	cartwheel(t, "", "get", "b", "k3").expect(t, "value with a dash", 0, "-v")
+}
+
+func TestPutSendsItsFlags(t *testing.T) {
+	f := start(t)
+	args := "put b k v --w 2 --pw=quorum --dw one --node-confirms 3 --timeout 750ms --meta color=red --meta size=a=b --content-encoding gzip"
+	cartwheel(t, "", strings.Fields(args)...).expect(t, args, 0, "")
+	r := f.puts[0]
+	if got, want := r.URL.RawQuery, "dw=one&node_confirms=3&pw=quorum&timeout=750&w=2"; got != want {
+		t.Errorf("query %s, want %s", got, want)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "gzip", "X-Riak-Meta-Color": "red", "X-Riak-Meta-Size": "a=b",
+	} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("header %s: %q, want %q", name, got, want)
+		}
+	}
+	cartwheel(t, "v", "put", "b", "k")
+	cartwheel(t, "", "put", "b", "k", "\xff")
+	cartwheel(t, "", "put", "b", "k", "v", "--content-type", "a/b")
+	for i, want := range []string{"application/octet-stream", "application/octet-stream", "a/b"} {
+		if got := f.puts[i+1].Header.Get("Content-Type"); got != want {
+			t.Errorf("content type of put %d: %q, want %q", i+1, got, want)
+		}
+	}
+}
+
+func TestGetPrintsSiblings(t *testing.T) {
+	start(t)
+	for _, v := range []string{"one\n", "two", ""} {
+		cartwheel(t, v, "put", "b", "k", "--content-type", "text/plain")
+	}
+	want := "--- sibling 1 of 3: vtag=v1 content-type=\"text/plain\" bytes=4\none\n" +
+		"--- sibling 2 of 3: vtag=v2 content-type=\"text/plain\" bytes=3\ntwo\n" +
+		"--- sibling 3 of 3: vtag=v3 content-type=\"text/plain\" bytes=0\n"
+	cartwheel(t, "", "get", "b", "k").expect(t, "get", 4, want, "context: ccc\n", "siblings")
+	cartwheel(t, "", "get", "b", "k", "--vtag", "v2").expect(t, "one of them", 0, "two")
+	cartwheel(t, "", "get", "b", "k", "--vtag", "v9").expect(t, "none of them", 3, "", "b/k was")
+	got := cartwheel(t, "", "get", "b", "k", "--context-only")
+	if got.stdout != "ccc\n" {
+		t.Errorf("context: %+v", got)
+	}
+}
+
+func TestGetJSON(t *testing.T) {
+	start(t)
+	cartwheel(t, "<text>", "put", "b", "k", "--content-type", "text/plain", "--meta", "a=b")
+	cartwheel(t, "\xff\x00", "put", "b", "k")
+	got := cartwheel(t, "", "get", "b", "k", "--json")
+	var o objectJSON
+	if err := json.Unmarshal([]byte(got.stdout), &o); err != nil || got.code != exitSiblings {
+		t.Fatalf("%+v: %v", got, err)
+	}
+	if o.Type != "default" || o.Bucket != "b" || o.Key != "k" || o.Context != "cc" || !o.Siblings || o.Deleted ||
+		len(o.Values) != 2 || o.Receipt["ring"] != "17" || o.Receipt["replicas"] != "2" {
+		t.Errorf("got %s", got.stdout)
+	}
+	if v := o.Values[0]; v.Value == nil || *v.Value != "<text>" || v.ValueBase64 != nil || !strings.Contains(got.stdout, `"<text>"`) {
+		t.Errorf("first value: %s", got.stdout)
+	}
+	if v := o.Values[1]; v.ValueBase64 == nil || *v.ValueBase64 != "/wA=" || v.Value != nil {
+		t.Errorf("second value: %s", got.stdout)
+	}
+	cartwheel(t, "", "delete", "b", "k")
+	got = cartwheel(t, "", "get", "b", "k", "--json")
+	if err := json.Unmarshal([]byte(got.stdout), &o); err != nil || got.code != exitNotFound || !o.Deleted || o.Context != "ccd" || len(o.Values) != 0 {
+		t.Errorf("deleted: %+v, %v", got, err)
+	}
+}
+
+// Every way to fail has its exit code and says what to do.
+func TestFailures(t *testing.T) {
+	f := start(t)
+	for name, tc := range map[string]struct {
+		status int
+		body   string
+		code   int
+		words  []string
+	}{
+		"quorum":    {503, "W-value unsatisfied: 1/2\nThe write may still become visible.\n", 5, []string{"quorum not reached: W-value unsatisfied: 1/2", "try again in 2s", "cartwheel status"}},
+		"refused":   {400, "Bad timeout value \"abc\"\n", 1, []string{`the node refused: Bad timeout value "abc"`}},
+		"too large": {413, "the value is larger than 1048576 bytes\n", 1, []string{"the node refused: the value is larger"}},
+		"broken":    {500, "Error:\nboom\n", 1, []string{"status 500", "boom", "log"}},
+		"type":      {404, "Unknown bucket type: T", 1, []string{"the node refused: Unknown bucket type: T"}},
+		"other":     {404, "", 1, []string{"is it a Cartwheel node?"}},
+	} {
+		f.fault = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+			w.Header().Set("Retry-After", "2")
+			w.WriteHeader(tc.status)
+			_, _ = io.WriteString(w, tc.body)
+			return true
+		}
+		cartwheel(t, "", "get", "b", "k").expect(t, name+" get", tc.code, "", tc.words...)
+		cartwheel(t, "", "put", "b", "k", "v").expect(t, name+" put", tc.code, "", tc.words...)
+		cartwheel(t, "", "delete", "b", "k").expect(t, name+" delete", tc.code, "", tc.words...)
+		if put := cartwheel(t, "", "put", "b", "k", "v"); strings.Contains(put.stderr, "may still become visible") != (name == "quorum") {
+			t.Errorf("%s: %s", name, put.stderr)
+		}
+		if strings.Contains(cartwheel(t, "", "put", "b", "k", "v").stderr, "visible.") {
+			t.Errorf("%s: the server's remark is repeated", name)
+		}
+		if n := strings.Count(cartwheel(t, "", "get", "b", "k").stderr, "\n"); n != 1 {
+			t.Errorf("%s: the error has %d lines, want 1", name, n)
+		}
+	}
+	f.fault = func(http.ResponseWriter, *http.Request, []byte) bool { panic(http.ErrAbortHandler) }
+	cartwheel(t, "", "put", "b", "k", "v").expect(t, "broken connection", 1, "", "may or may not have been stored", "read the key")
+	t.Setenv(endpointVariable, "http://127.0.0.1:1,127.0.0.1:2")
+	cartwheel(t, "", "put", "b", "k", "v").expect(t, "no node", 1, "", "no node answered", "refused", `"cartwheel dev"`, "--endpoint")
+}
+
+func TestUsageErrors(t *testing.T) {
+	start(t)
+	for _, tc := range []struct{ args, word string }{
+		{"", "name a command"},
+		{"gte", "did you mean get?"},
+		{"frobnicate", "--help"},
+		{"get", "arguments are missing; usage: cartwheel get BUCKET KEY"},
+		{"get b", "missing"},
+		{"get b k x", `too many arguments, the first extra one is "x"`},
+		{"put b", "missing"},
+		{"put b k v --frob", "unknown flag: --frob"},
+		{"put b k v --meta novalue", `--meta "novalue" is not of the form name=value`},
+		{"put b k v --timeout soon", "invalid"},
+		{"get b k --endpoint ftp://x", "ftp://x"},
+		{"get b k --context-only --json", "--context-only"},
+		{"load b", "missing"},
+		{"load b - --clients 0", "--clients 0"},
+		{"load b - --clients 5000", "--clients 5000"},
+		{"load b - --retry-for=-1s", "negative"},
+		{"status x", "too many"},
+		{"explain b", "missing"},
+		{"version x", "too many"},
+	} {
+		got := cartwheel(t, "", strings.Fields(tc.args)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, tc.word) {
+			t.Errorf("%q: exit code %d, %q; want %d and %q", tc.args, got.code, got.stderr, exitUsage, tc.word)
+		}
+	}
+	if got := cartwheel(t, "", "get", "--help"); got.code != exitDone || !strings.Contains(got.stdout, "BUCKET KEY") {
+		t.Errorf("help: %+v", got)
+	}
+}
+
+func TestEndpointFlagBeatsEnvironment(t *testing.T) {
+	f := start(t)
+	f.fault = func(http.ResponseWriter, *http.Request, []byte) bool {
+		t.Error("the environment's node was asked")
+		return false
+	}
+	cartwheel(t, "", "get", "b", "k", "--endpoint", "127.0.0.1:1", "--endpoint", "127.0.0.1:2,127.0.0.1:3").expect(t, "get", 1, "", "no node answered")
+}
+
+func TestVersion(t *testing.T) {
+	got := cartwheel(t, "", "version")
+	for _, word := range []string{"cartwheel " + version, "go1.", "/", "protocol between nodes: 1", "disk format: 1"} {
+		if !strings.Contains(got.stdout, word) {
+			t.Errorf("%q lacks %q", got.stdout, word)
+		}
+	}
+	var v struct {
+		Version  string
+		Protocol int
+		Disk     int `json:"disk_format"`
+	}
+	got = cartwheel(t, "", "version", "--json")
+	if err := json.Unmarshal([]byte(got.stdout), &v); err != nil || v.Version != version || v.Protocol != 1 || v.Disk != 1 {
+		t.Errorf("%s: %v", got.stdout, err)
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+const (
+	barInterval  = 200 * time.Millisecond
+	lineInterval = 5 * time.Second
+)
+
+// showProgress shows the progress on w until the returned function is called: a bar on a
+// terminal, otherwise a line every few seconds. The size of the input is -1 when it is unknown.
+func showProgress(w io.Writer, size int64, progress func() counts) (stop func()) {
+	show, finish, interval := plainLines(w, size), func() {}, lineInterval
+	if isTerminal(w) {
+		show, finish = progressBar(w, size)
+		interval = barInterval
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				show(progress())
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+		finish()
+	}
+}
+
+func plainLines(w io.Writer, size int64) func(counts) {
+	return func(c counts) { warn(w, "%s", c.line(size)) }
+}
+
+// progressBar draws a bar over the bytes of the input. A bar that cannot be drawn is no reason
+// to end a load, so its errors are dropped.
+func progressBar(w io.Writer, size int64) (show func(counts), finish func()) {
+	bar := progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionSetSpinnerChangeInterval(0), // or it starts a goroutine of its own
+		progressbar.OptionClearOnFinish(),
+	)
+	show = func(c counts) {
+		bar.Describe(fmt.Sprintf("%d stored, %d failed, %.0f lines/s", c.stored, c.failed, c.rate()))
+		_ = bar.Set64(c.bytes)
+	}
+	return show, func() { _ = bar.Clear() }
+}
+
+// rate returns the lines finished per second.
+func (c counts) rate() float64 {
+	if c.took <= 0 {
+		return 0
+	}
+	return float64(c.stored+c.failed) / c.took.Seconds()
+}
+
+// pace says how long it took and how fast it was.
+func (c counts) pace() string {
+	return fmt.Sprintf("%v, %.0f lines/s", c.took.Round(10*time.Millisecond), c.rate())
+}
+
+// line is the progress in one line, with the time left when the size is known.
+func (c counts) line(size int64) string {
+	s := fmt.Sprintf("%d stored, %d failed, %.0f lines/s", c.stored, c.failed, c.rate())
+	if size <= 0 || c.bytes <= 0 {
+		return s
+	}
+	left := time.Duration(float64(c.took) * float64(size-c.bytes) / float64(c.bytes))
+	return fmt.Sprintf("%s, %d%%, about %v left", s, 100*c.bytes/size, left.Round(time.Second))
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// clusterStatus is what this command uses of GET /cluster.
+type clusterStatus struct {
+	RingVersion uint64         `json:"ring_version"`
+	Settled     bool           `json:"settled"`
+	Node        string         `json:"node"`   // that answered
+	Fenced      string         `json:"fenced"` // why its store takes no writes; empty: it does
+	Members     []memberStatus `json:"members"`
+}
+
+type memberStatus struct {
+	Name       string  `json:"name"`
+	UUID       string  `json:"uuid"`
+	Status     string  `json:"status"`
+	Alive      bool    `json:"alive"`
+	Zone       string  `json:"zone"`
+	Partitions int     `json:"partitions"`
+	Share      float64 `json:"share"` // of all replicas, 0 to 1
+}
+
+func newStatusCmd(remote *remote) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show the members of the cluster and the state of its ring",
+		Args:  arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var raw json.RawMessage
+			if err := remote.getJSON(cmd, "/cluster", nil, &raw); err != nil {
+				return err
+			}
+			if asJSON {
+				return printRaw(cmd.OutOrStdout(), raw)
+			}
+			var s clusterStatus
+			if err := json.Unmarshal(raw, &s); err != nil {
+				return fmt.Errorf("read the answer of /cluster: %w", err)
+			}
+			_, err := io.WriteString(cmd.OutOrStdout(), s.render(newPalette(cmd.OutOrStdout())))
+			return err
+		},
+	}
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+// getJSON reads one of the cluster's JSON resources.
+func (r *remote) getJSON(cmd *cobra.Command, path string, query map[string][]string, v any) error {
+	c, err := r.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.GetJSON(cmd.Context(), path, query, v)
+}
+
+// printRaw prints the server's JSON as it is, with what this program does not know, indented.
+func printRaw(w io.Writer, raw json.RawMessage) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(raw), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (s clusterStatus) render(p palette) string {
+	var b strings.Builder
+	alive := 0
+	for _, m := range s.Members {
+		if m.Alive {
+			alive++
+		}
+	}
+	settled, paint := "settled", p.good
+	if !s.Settled {
+		settled, paint = "not settled: a change of the ring is under way", p.warn
+	}
+	fmt.Fprintf(&b, "ring version %d, %s; %d of %d members alive\n\n", s.RingVersion, paint.Sprint(settled), alive, len(s.Members))
+	head := cells("NAME", "UUID", "STATUS", "ALIVE", "ZONE", "PARTITIONS", "SHARE")
+	rows := [][]cell{head}
+	for _, m := range s.Members {
+		rows = append(rows, m.row(p))
+	}
+	for i := range head {
+		head[i].paint = p.head
+	}
+	appendTable(&b, rows)
+	if s.Fenced != "" {
+		fmt.Fprintf(&b, "\n%s\n", p.bad.Sprintf("%s takes no writes: %s", printable(s.Node), printable(s.Fenced)))
+	}
+	return b.String()
+}
+
+func (m memberStatus) row(p palette) []cell {
+	row := cells(m.Name, short(m.UUID), m.Status, "yes", dash(m.Zone), strconv.Itoa(m.Partitions), fmt.Sprintf("%.1f%%", 100*m.Share))
+	row[3].paint = p.good
+	if !m.Alive {
+		row[3] = cell{"no", p.bad}
+	}
+	if m.Status != "member" {
+		row[2].paint = p.warn
+	}
+	return row
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
