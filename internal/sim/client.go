@@ -1,0 +1,127 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"cartwheel/quorum"
+	"cartwheel/ring"
+	"cartwheel/vclock"
+)
+
+// session is one client: it remembers what it last read of each key.
+type session struct {
+	c    *Cluster
+	h    *History
+	name string
+	rng  *rand.Rand
+	last map[ring.Key]vclock.Object
+	ops  int
+}
+
+func keyOf(i int) ring.Key {
+	return ring.Key{Type: "default", Bucket: "sim", Key: fmt.Sprintf("k%d", i)}
+}
+
+// run works until the deadline.
+func (s *session) run(keys int, until time.Time) {
+	for time.Now().Before(until) {
+		time.Sleep(time.Duration(s.rng.IntN(200)) * time.Millisecond)
+		s.ops++
+		key := keyOf(s.rng.IntN(keys))
+		if s.rng.IntN(100) < 45 {
+			s.read(key)
+		} else {
+			s.write(key)
+		}
+	}
+}
+
+// options draws levels: mostly majorities, whose promises are checked, sometimes others.
+func (s *session) options() quorum.Options {
+	o := quorum.Options{
+		N: 3, R: quorum.LevelQuorum, W: quorum.LevelQuorum, DW: quorum.LevelQuorum, NotFoundOK: true,
+		Timeout: time.Duration(500+s.rng.IntN(4000)) * time.Millisecond,
+	}
+	switch s.rng.IntN(10) {
+	case 0:
+		o.R, o.W, o.DW = 1, 1, 1
+	case 1:
+		o.R, o.W, o.DW = quorum.LevelAll, quorum.LevelAll, quorum.LevelAll
+	case 2:
+		o.PR, o.PW = quorum.LevelQuorum, quorum.LevelQuorum
+	case 3:
+		o.RepairBefore = true
+	}
+	return o
+}
+
+func isQuorum(l quorum.Level) bool { return l == quorum.LevelQuorum || l == quorum.LevelAll }
+
+func (s *session) read(key ring.Key) {
+	at := s.rng.IntN(len(s.c.machines))
+	n, life := s.c.running(at)
+	if n == nil {
+		return
+	}
+	o := s.options()
+	start := time.Now()
+	got, err := n.Coordinator().Get(context.Background(), quorum.GetRequest{Key: key, Options: o})
+	if err != nil {
+		return
+	}
+	if _, now := s.c.running(at); now != life {
+		return
+	}
+	s.h.observe(key, got.Object)
+	s.h.read(read{key: key, found: ids(got.Object), start: start, end: time.Now(), quorum: isQuorum(o.R),
+		what: fmt.Sprintf("the read of %s at %s (r=%d, %+v)", s.name, s.c.machines[at].name, o.R, got.Receipt)})
+	s.last[key] = got.Object
+}
+
+func (s *session) write(key ring.Key) {
+	at := s.rng.IntN(len(s.c.machines))
+	n, life := s.c.running(at)
+	if n == nil {
+		return
+	}
+	o := s.options()
+	req := quorum.PutRequest{Key: key, ContentType: "text/plain", Options: o}
+	for i := range req.RequestID {
+		req.RequestID[i] = byte(s.rng.Uint32())
+	}
+	kind := "blind write"
+	seen := map[vclock.RequestID]bool{}
+	if known := s.last[key]; !known.Missing() && s.rng.IntN(5) > 0 {
+		kind = "write"
+		req.Context, seen = known.Clock, ids(known)
+		if s.rng.IntN(6) == 0 {
+			kind, req.Deleted = "delete", true
+		}
+	}
+	what := fmt.Sprintf("%s %x of %s at %s (w=%d)", kind, req.RequestID[:4], s.name, s.c.machines[at].name, o.W)
+	if !req.Deleted {
+		req.Value = []byte(what)
+		if s.rng.IntN(40) == 0 {
+			req.Value = append(req.Value, make([]byte, 600<<10)...) // in chunks and parts
+		}
+	}
+	w := s.h.begin(write{id: req.RequestID, key: key, seen: seen, start: time.Now(), what: what})
+	// Tries with one id are one write; more than one node may have minted it.
+	for range 1 + s.rng.IntN(2) {
+		res, err := n.Coordinator().Put(context.Background(), req)
+		if _, now := s.c.running(at); now != life {
+			return
+		}
+		if err == nil {
+			s.h.observe(key, res.Object)
+			s.h.acknowledge(w, isQuorum(o.W))
+			return
+		}
+		if n, life = s.c.running(at); n == nil {
+			return
+		}
+	}
+}
