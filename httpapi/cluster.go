@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,6 +18,7 @@ type memberView struct {
 	UUID       string  `json:"uuid"`
 	Status     string  `json:"status"`
 	Alive      bool    `json:"alive"`
+	Storage    string  `json:"storage"` // "ok", or "down" if its store takes no writes
 	Zone       string  `json:"zone"`
 	Weight     int     `json:"weight"`
 	HTTP       string  `json:"http"`
@@ -38,7 +40,13 @@ type clusterView struct {
 	Members     []memberView `json:"members"`
 }
 
-func isAlive(s Status, member int) bool { return member < len(s.Alive) && s.Alive[member] }
+// now returns what is known of a member now; nothing is known before there is gossip.
+func (s Status) now(member int) Member {
+	if member < len(s.Members) {
+		return s.Members[member]
+	}
+	return Member{}
+}
 
 // getCluster shows the ring and its members as this node sees them.
 func (a *API) getCluster(x *exchange, _ *http.Request) {
@@ -52,10 +60,14 @@ func (a *API) getCluster(x *exchange, _ *http.Request) {
 	v.Settled, v.Ready = s.Settled, a.notReady(s) == ""
 	all := float64(present.Partitions() * present.EffectiveN(0))
 	for i, m := range present.Members() {
-		owned := present.Replicas(i)
+		owned, now := present.Replicas(i), s.now(i)
+		storage := "ok"
+		if now.StorageDown {
+			storage = "down"
+		}
 		v.Members = append(v.Members, memberView{
-			Name: m.Name, UUID: m.UUID, Status: string(m.Status), Alive: isAlive(s, i), Zone: m.Zone, Weight: m.Weight,
-			HTTP: m.HTTP, Peer: m.Peer, Partitions: owned, Share: float64(owned) / all,
+			Name: m.Name, UUID: m.UUID, Status: string(m.Status), Alive: now.Alive, Storage: storage, Zone: m.Zone, Weight: m.Weight,
+			HTTP: cmp.Or(now.HTTP, m.HTTP), Peer: cmp.Or(now.Peer, m.Peer), Partitions: owned, Share: float64(owned) / all,
 		})
 	}
 	x.json(http.StatusOK, v)
@@ -129,7 +141,7 @@ func (a *API) getExplain(x *exchange, r *http.Request) {
 	for _, c := range copies {
 		// The ring may have changed between the two looks at it.
 		if c.Member >= 0 && c.Member < len(members) {
-			v.Owners = append(v.Owners, owner(members[c.Member], isAlive(s, c.Member), c))
+			v.Owners = append(v.Owners, owner(members[c.Member], s.now(c.Member).Alive, c))
 		}
 	}
 	x.json(http.StatusOK, v)

@@ -54,9 +54,25 @@ type Status struct {
 	UUID     string
 	NotReady string       // why the node cannot serve object requests now; "" if it can
 	Fenced   string       // why the store takes no writes; "" if it does
-	Alive    []bool       // by gossip, aligned with Ring().Members(); may be shorter
+	Members  []Member     // as gossip knows them, aligned with Ring().Members(); may be shorter
 	Settled  bool         // no change of the ring is open and no transfer runs
 	Quorum   quorum.Stats // of the coordinator
+	Samples  []Sample     // what else the node counts, for /metrics; the same names at every call
+}
+
+// Member is what a node knows of a member of the ring now.
+type Member struct {
+	Alive       bool
+	StorageDown bool   // it said that its store takes no writes
+	HTTP, Peer  string // addresses; the ring document has those of its making
+}
+
+// Sample is one number of /metrics.
+type Sample struct {
+	Name  string // without the prefix "cartwheel_"
+	Help  string
+	Value float64
+	Gauge bool // goes up and down; else a counter
 }
 
 // Config is what an API needs. A zero field means its default.

@@ -54,7 +54,9 @@ func newCluster(t testing.TB) *cluster {
 	if c.ring, err = ring.New(doc); err != nil {
 		t.Fatal(err)
 	}
-	c.status = Status{Name: "n1", UUID: doc.Members[0].UUID, Alive: []bool{true, true, false}, Settled: true}
+	c.status = Status{Name: "n1", UUID: doc.Members[0].UUID, Settled: true,
+		Members: []Member{{Alive: true}, {Alive: true, StorageDown: true, HTTP: "elsewhere:1"}, {}},
+		Samples: []Sample{{Name: "malformed_frames_total", Help: "h", Value: 7}, {Name: "free_bytes", Help: "h", Value: 9, Gauge: true}}}
 	c.table, err = props.NewTable(props.Config{Node: c.status.UUID, Defaults: props.Defaults{AllowMult: true, N: 3},
 		Save: func([]byte) error { return nil }}, nil)
 	if err != nil {

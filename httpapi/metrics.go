@@ -102,6 +102,13 @@ func (c nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReadRepairs, descInFlight, descRing, descOwned, descFenced, descMembers} {
 		ch <- d
 	}
+	for _, s := range c.node.Status().Samples {
+		ch <- s.desc()
+	}
+}
+
+func (s Sample) desc() *prometheus.Desc {
+	return prometheus.NewDesc("cartwheel_"+s.Name, s.Help, nil, nil)
 }
 
 // Collect reads the node once.
@@ -115,7 +122,7 @@ func (c nodeCollector) Collect(ch chan<- prometheus.Metric) {
 			owned = ring.Replicas(self)
 		}
 		for i := range ring.Members() {
-			if isAlive(status, i) {
+			if status.now(i).Alive {
 				alive++
 			} else {
 				dead++
@@ -136,4 +143,11 @@ func (c nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descFenced, float64(fenced))
 	gauge(descMembers, float64(alive), "alive")
 	gauge(descMembers, float64(dead), "unreachable")
+	for _, s := range status.Samples {
+		kind := prometheus.CounterValue
+		if s.Gauge {
+			kind = prometheus.GaugeValue
+		}
+		ch <- prometheus.MustNewConstMetric(s.desc(), kind, s.Value)
+	}
 }

@@ -110,6 +110,10 @@ func TestClusterPage(t *testing.T) {
 	if partitions != 48 || share < 0.999 || share > 1.001 || !v.Members[0].Alive || v.Members[2].Alive || v.Members[1].Status != "member" {
 		t.Errorf("members %+v", v.Members)
 	}
+	// What gossip knows beats what the ring document has.
+	if m := v.Members[1]; m.HTTP != "elsewhere:1" || m.Storage != "down" || v.Members[0].Storage != "ok" || v.Members[0].HTTP == "" {
+		t.Errorf("members %+v", v.Members)
+	}
 	c.ring = nil
 	v = clusterView{}
 	getJSON(t, a, "/cluster", &v)
@@ -184,6 +188,9 @@ func TestMetrics(t *testing.T) {
 		`cartwheel_ring_version 17`,
 		`cartwheel_partitions_owned 16`,
 		`cartwheel_storage_fenced 1`,
+		`# TYPE cartwheel_malformed_frames_total counter`,
+		`cartwheel_malformed_frames_total 7`,
+		`# TYPE cartwheel_free_bytes gauge`,
 		`cartwheel_members{state="alive"} 2`,
 		`cartwheel_members{state="unreachable"} 1`,
 	} {

@@ -10,6 +10,7 @@ import (
 	"cartwheel/gossip"
 	"cartwheel/httpapi"
 	"cartwheel/props"
+	"cartwheel/quorum"
 	"cartwheel/ring"
 )
 
@@ -141,7 +142,46 @@ func (s *status) Status() httpapi.Status {
 		st.NotReady = err.Error()
 	}
 	if v := s.view.Load(); v != nil {
-		st.Alive, st.Settled = v.Alive, true
+		st.Settled = true
 	}
+	if g := s.gossip.Load(); g != nil {
+		for _, p := range g.Peers() { // by uuid, as the ring's members are
+			st.Members = append(st.Members, httpapi.Member{Alive: p.Alive, StorageDown: p.StorageDown, HTTP: p.HTTP, Peer: p.Peer})
+		}
+	}
+	st.Samples = (*Node)(s).samples(st.Quorum)
 	return st
+}
+
+// samples are the counters of the parts that /metrics has no other way to.
+func (n *Node) samples(q quorum.Stats) []httpapi.Sample {
+	st, tr := n.store.Stats(), n.transport.Stats()
+	counter := func(name, help string, v float64) httpapi.Sample {
+		return httpapi.Sample{Name: name, Help: help, Value: v}
+	}
+	gauge := func(name, help string, v float64) httpapi.Sample {
+		return httpapi.Sample{Name: name, Help: help, Value: v, Gauge: true}
+	}
+	return []httpapi.Sample{
+		counter("peer_connections_rejected_total", "Connections on the peer port turned away: too many, no handshake, foreign bytes, no common version.", float64(tr.Rejected)),
+		counter("peer_connections_malformed_total", "Connections on the peer port closed for a malformed or damaged frame.", float64(tr.Malformed)),
+		counter("peer_calls_total", "Requests sent to peers.", float64(tr.Calls)),
+		counter("peer_calls_unreachable_total", "Requests to peers that found no connection or lost it.", float64(tr.Unreachable)),
+		counter("peer_calls_timeout_total", "Requests to peers without an answer in time.", float64(tr.Timeouts)),
+		counter("peer_bytes_sent_total", "Bytes sent to peers, gossip not counted.", float64(tr.BytesOut)),
+		counter("forwarded_puts_total", "Puts sent to an owner of their key to coordinate.", float64(q.Forwarded)),
+		counter("quorum_unsatisfied_total", "Requests that missed a level.", float64(q.Unsatisfied)),
+		counter("quorum_timeouts_total", "Requests that ran out of time.", float64(q.Timeouts)),
+		counter("read_hedges_total", "Further owners asked because an asked one was slow.", float64(q.Hedges)),
+		counter("read_repairs_failed_total", "Read repairs that were not acknowledged.", float64(q.RepairsFailed)),
+		counter("read_repairs_dropped_total", "Read repairs not sent because too many were under way.", float64(q.RepairsDropped)),
+		counter("storage_corrupt_records_total", "Times that a corrupt record was met.", float64(st.Corrupt)),
+		counter("storage_dot_conflicts_total", "Merges that met two values under one dot.", float64(st.Conflicts)),
+		counter("storage_batches_total", "Groups of writes that became durable together.", float64(st.Batches)),
+		counter("storage_writes_total", "Puts and merges that reached the store.", float64(st.Puts+st.Merges)),
+		gauge("storage_queue_operations", "Writes waiting or being committed.", float64(st.QueueOps)),
+		gauge("storage_table_bytes", "Size of the tables on disk.", float64(st.TableBytes)),
+		gauge("storage_free_bytes", "Free space of the file system; -1 if unknown.", float64(st.FreeBytes)),
+		gauge("storage_floor_bytes", "Free space under which the store takes no more writes.", float64(st.FloorBytes)),
+	}
 }

@@ -77,6 +77,10 @@ func (n *Node) rebuild(r *ring.Ring) {
 		if m.UUID == n.self.UUID {
 			view.Self, to = i, n.local
 		}
+		if p.Alive {
+			// Gossip may hear of its return before the pause between two attempts is over.
+			n.transport.Wake(p.Peer)
+		}
 		view.Replicas = append(view.Replicas, to)
 		view.Alive = append(view.Alive, p.Alive)
 	}

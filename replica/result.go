@@ -42,7 +42,13 @@ func encodeResult(res quorum.PutResult, err error, body bool) []byte {
 		b := appendBytes([]byte{resultUnsatisfied}, e.Level)
 		b = binary.AppendUvarint(b, uint64(e.Got))
 		b = binary.AppendUvarint(b, uint64(e.Want))
-		return appendReceipt(appendBool(b, e.Written), e.Receipt)
+		b = appendReceipt(appendBool(b, e.Written), e.Receipt)
+		causes := e.Causes[:min(len(e.Causes), maxCauses)]
+		b = binary.AppendUvarint(b, uint64(len(causes)))
+		for _, cause := range causes {
+			b = appendRefusal(b, cause)
+		}
+		return b
 	}
 	if e, ok := errors.AsType[*quorum.LevelError](err); ok && e.Value >= 0 {
 		b := appendBytes([]byte{resultLevel}, e.Level)
@@ -54,7 +60,20 @@ func encodeResult(res quorum.PutResult, err error, body bool) []byte {
 			return []byte{code}
 		}
 	}
-	return appendBytes([]byte{resultRefused, byte(reasonOf(err))}, err.Error())
+	return appendRefusal([]byte{resultRefused}, err)
+}
+
+// maxCauses bounds the replicas' reasons that travel with a missed level: those of all owners
+// at any usual N.
+const maxCauses = 8
+
+// appendRefusal writes any error as a refusal.
+func appendRefusal(b []byte, err error) []byte {
+	return appendBytes(append(b, byte(reasonOf(err))), err.Error())
+}
+
+func (r *reader) refusal() *quorum.RefusedError {
+	return &quorum.RefusedError{Reason: quorum.Reason(r.uint(uint64(quorum.Failed))), Text: string(r.bytes())}
 }
 
 // reasonOf returns the reason of an error that is a refusal, Failed for any other.
@@ -77,14 +96,18 @@ func decodeResult(b []byte) (res quorum.PutResult, err, malformed error) {
 		res.Receipt = r.receipt()
 		res.Object = r.object()
 	case resultUnsatisfied:
-		err = &quorum.UnsatisfiedError{
+		e := &quorum.UnsatisfiedError{
 			Level: string(r.bytes()), Got: int(r.uint(maxInt)), Want: int(r.uint(maxInt)),
 			Written: r.bool(), Receipt: r.receipt(),
 		}
+		for range r.uint(maxCauses) {
+			e.Causes = append(e.Causes, r.refusal())
+		}
+		err = e
 	case resultLevel:
 		err = &quorum.LevelError{Level: string(r.bytes()), Value: int(r.uint(maxInt)), N: int(r.uint(maxInt))}
 	case resultRefused:
-		err = &quorum.RefusedError{Reason: quorum.Reason(r.uint(uint64(quorum.Failed))), Text: string(r.bytes())}
+		err = r.refusal()
 	default:
 		if err = plainErrors[code]; err == nil {
 			r.fail("unknown result")

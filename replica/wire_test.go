@@ -74,6 +74,9 @@ func TestResultSurvivesTheWire(t *testing.T) {
 	for _, want := range []error{
 		quorum.ErrTimeout, quorum.ErrNotReady, quorum.ErrOverloaded, quorum.ErrClosed,
 		&quorum.UnsatisfiedError{Level: "PW", Got: 1, Want: 2, Written: true, Receipt: receipt},
+		&quorum.UnsatisfiedError{Level: "DW", Want: 1, Receipt: receipt, Causes: []error{
+			&quorum.RefusedError{Reason: quorum.StorageDown, Text: "the disk is full"}, &quorum.RefusedError{Reason: quorum.Unreachable, Text: "gone"},
+		}},
 		&quorum.LevelError{Level: "w", Value: 7, N: 3},
 		&quorum.RefusedError{Reason: quorum.TooManySiblings, Text: "too many"},
 	} {

@@ -25,7 +25,9 @@ type memberStatus struct {
 	UUID       string  `json:"uuid"`
 	Status     string  `json:"status"`
 	Alive      bool    `json:"alive"`
+	Storage    string  `json:"storage"` // "ok", or "down" if its store takes no writes
 	Zone       string  `json:"zone"`
+	HTTP       string  `json:"http"`
 	Partitions int     `json:"partitions"`
 	Share      float64 `json:"share"` // of all replicas, 0 to 1
 }
@@ -90,7 +92,7 @@ func (s clusterStatus) render(p palette) string {
 		settled, paint = "not settled: a change of the ring is under way", p.warn
 	}
 	fmt.Fprintf(&b, "ring version %d, %s; %d of %d members alive\n\n", s.RingVersion, paint.Sprint(settled), alive, len(s.Members))
-	head := cells("NAME", "UUID", "STATUS", "ALIVE", "ZONE", "PARTITIONS", "SHARE")
+	head := cells("NAME", "UUID", "STATUS", "ALIVE", "STORAGE", "ZONE", "PARTITIONS", "SHARE", "HTTP")
 	rows := [][]cell{head}
 	for _, m := range s.Members {
 		rows = append(rows, m.row(p))
@@ -106,10 +108,13 @@ func (s clusterStatus) render(p palette) string {
 }
 
 func (m memberStatus) row(p palette) []cell {
-	row := cells(m.Name, short(m.UUID), m.Status, "yes", dash(m.Zone), strconv.Itoa(m.Partitions), fmt.Sprintf("%.1f%%", 100*m.Share))
+	row := cells(m.Name, short(m.UUID), m.Status, "yes", dash(m.Storage), dash(m.Zone), strconv.Itoa(m.Partitions), fmt.Sprintf("%.1f%%", 100*m.Share), dash(m.HTTP))
 	row[3].paint = p.good
 	if !m.Alive {
 		row[3] = cell{"no", p.bad}
+	}
+	if m.Storage == "down" {
+		row[4].paint = p.bad
 	}
 	if m.Status != "member" {
 		row[2].paint = p.warn
