@@ -45,9 +45,10 @@ const (
 
 // ErrNotMember and ErrDuplicate end a node's start. A [Call] returns ErrDuplicate and ErrSelf.
 var (
-	ErrNotMember = errors.New("gossip: the cluster at the --join address has its ring already and this node is not in it; this version cannot add members to a running cluster: start all nodes together with --expect")
-	ErrDuplicate = errors.New("gossip: another live process has this node's uuid (a copied data directory?); stop it, or give this node an empty data directory")
-	ErrSelf      = errors.New("gossip: the address is this node's own")
+	ErrNotMember    = errors.New("gossip: the cluster at the --join address has its ring already and this node is not in it; this version cannot add members to a running cluster: start all nodes together with --expect")
+	ErrDuplicate    = errors.New("gossip: another live process has this node's uuid (a copied data directory?); stop it, or give this node an empty data directory")
+	ErrOtherCluster = errors.New("gossip: the node at the --join address is of another cluster than this data directory; correct --join, or give this node the directory of its own cluster")
+	ErrSelf         = errors.New("gossip: the address is this node's own")
 )
 
 const (

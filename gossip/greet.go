@@ -198,7 +198,13 @@ func (f *Former) learn(meant string, h hello, held *proposal) error {
 		}
 		return nil
 	}
-	if f.decided() != nil {
+	if own := f.decided(); own != nil {
+		if meant != "" || h.Document == nil {
+			return nil
+		}
+		if other, err := ring.DecodeDocument(h.Document); err == nil && other.Cluster != own.Cluster {
+			return fmt.Errorf("%w: cluster %s, this node's is %s", ErrOtherCluster, other.Cluster, own.Cluster)
+		}
 		return nil
 	}
 	doc, err := f.ringIn(h)
