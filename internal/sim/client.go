@@ -104,8 +104,8 @@ func (s *session) write(key ring.Key) {
 	what := fmt.Sprintf("%s %x of %s at %s (w=%d)", kind, req.RequestID[:4], s.name, s.c.machines[at].name, o.W)
 	if !req.Deleted {
 		req.Value = []byte(what)
-		if s.rng.IntN(40) == 0 {
-			req.Value = append(req.Value, make([]byte, 600<<10)...) // in chunks and parts
+		if s.rng.IntN(60) == 0 {
+			req.Value = append(req.Value, make([]byte, 150<<10)...) // in chunks and, with siblings, in parts
 		}
 	}
 	w := s.h.begin(write{id: req.RequestID, key: key, seen: seen, start: time.Now(), what: what})
