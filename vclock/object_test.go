@@ -176,3 +176,23 @@ func TestHybridClock(t *testing.T) {
 		t.Errorf("a floor far ahead dragged the clock along: %v", got.Wall())
 	}
 }
+
+// A context can be made up: it is checksummed, not signed. Whatever it or, through it, the clock
+// claims to have seen of actors to come, the new dot is one that nobody has seen, and the record
+// can be decoded again.
+func TestPutWithMadeUpContext(t *testing.T) {
+	const last = ^uint64(0)
+	future := Clock{{Actor{7, 1}, last}, {Actor{7, 2}, 5}}
+	for name, c := range map[string]struct{ context, clock Clock }{
+		"in the context": {context: future},
+		"in the clock":   {clock: future},
+	} {
+		rec := Record{Object: Object{Clock: c.clock}}.Put(Write{Context: c.context, Value: []byte("v")}, NewActors(7))
+		if d := rec.Object.Siblings[0].Dot; d.Counter != 1 || future.Get(d.Actor) != 0 {
+			t.Errorf("%s: minted %v", name, d)
+		}
+		if _, err := DecodeRecord(rec.Append(nil)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -45,11 +45,14 @@ func (r Record) Put(w Write, ids *Actors) Record {
 	if w.TakeLocal {
 		context = context.Join(r.Object.Clock)
 	}
+	clock := r.Object.Clock.Join(context)
 	actor := r.Actor
 	if actor.IsZero() || actor.Run != ids.last.Run || context.Get(actor) > r.Object.Clock.Get(actor) {
-		actor = ids.next()
+		// Nobody has seen the next actor, unless a client made its context up.
+		for actor = ids.next(); clock.Get(actor) > 0; {
+			actor = ids.next()
+		}
 	}
-	clock := r.Object.Clock.Join(context)
 	dot := Dot{Actor: actor, Counter: clock.Get(actor) + 1}
 	added := Sibling{
 		Dot: dot, RequestID: w.RequestID, Time: w.Time, Expiry: w.Expiry, Deleted: w.Deleted,
