@@ -115,9 +115,8 @@ func (b badgerLogger) Warningf(format string, args ...any) {
 	b.logger.Warn("badger warns", "text", strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
 
-func (b badgerLogger) Infof(format string, args ...any)  { b.debug(format, args) }
-func (b badgerLogger) Debugf(format string, args ...any) {} // several per transaction
-
-func (b badgerLogger) debug(format string, args []any) {
+func (b badgerLogger) Infof(format string, args ...any) {
 	b.logger.Debug("badger", "text", strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
+
+func (b badgerLogger) Debugf(format string, args ...any) {} // several per transaction

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"runtime"
-	"time"
 
 	"cartwheel/vclock"
 
@@ -34,6 +33,7 @@ type batch struct {
 	records map[Key]*pending
 	dirty   []*pending // in the order of their first change
 	bytes   int64      // of the dirty records
+	read    int64      // of the records as they were read
 }
 
 // run is the committer's goroutine; it ends when the queue is closed and empty.
@@ -76,12 +76,13 @@ func (s *Store) finish(ops []*op, batchErr error) {
 		}
 		o.answer(o.result, err)
 	}
+	clear(ops) // the queue appends to the same array for some time
 }
 
 // commitBatch applies the first n operations, as many as one batch may hold, and makes them
 // durable. After an error nothing is known of any of them.
 func (s *Store) commitBatch(ops []*op) (n int, err error) {
-	s.busySince.Store(time.Now().UnixNano())
+	s.markBusy()
 	if err := s.queue.reason(); err != nil {
 		return 0, err
 	}
@@ -91,11 +92,13 @@ func (s *Store) commitBatch(ops []*op) (n int, err error) {
 	}
 	b := batch{records: make(map[Key]*pending, len(ops))}
 	txn := s.db.NewTransactionAt(s.last, false)
-	for n < len(ops) && b.bytes < s.limits.txnBytes {
-		s.apply(txn, &b, ops[n])
+	defer txn.Discard()
+	for n < len(ops) && b.bytes < s.limits.txnBytes && b.read < s.limits.txnBytes {
+		if err := s.apply(txn, &b, ops[n]); err != nil {
+			return 0, err
+		}
 		n++
 	}
-	txn.Discard()
 	w := writer{s: s}
 	defer w.discard()
 	for _, p := range b.dirty {
@@ -116,7 +119,7 @@ func (s *Store) collect() error {
 	if len(s.trash) == 0 {
 		return nil
 	}
-	s.busySince.Store(time.Now().UnixNano())
+	s.markBusy()
 	defer s.busySince.Store(0)
 	w := writer{s: s}
 	defer w.discard()
@@ -129,12 +132,17 @@ func (s *Store) collect() error {
 	return w.commit()
 }
 
-// apply runs one operation against the overlay and leaves its answer in it.
-func (s *Store) apply(txn *badger.Txn, b *batch, o *op) {
+// apply runs one operation against the overlay and leaves its answer in it. The error says that the
+// store was fenced while the record was read: if the disk hung, the operation has its answer.
+func (s *Store) apply(txn *badger.Txn, b *batch, o *op) error {
 	p := b.records[o.key]
 	if p == nil {
 		p = &pending{key: o.key, old: readRecord(txn, o.key)}
+		if err := s.queue.reason(); err != nil {
+			return err
+		}
 		p.record = p.old.record
+		b.read += int64(p.old.size)
 		b.records[o.key] = p
 		s.noteDamage(o.key, p.old)
 	}
@@ -143,11 +151,12 @@ func (s *Store) apply(txn *badger.Txn, b *batch, o *op) {
 	} else {
 		s.applyMerge(b, p, o)
 	}
+	return nil
 }
 
 func (s *Store) applyPut(b *batch, p *pending, o *op) {
 	s.stats.puts.Add(1)
-	if p.record.Object.HasRequest(o.write.RequestID) || s.recent.has(o.key, o.write.RequestID) {
+	if s.known(p.record.Object, o) {
 		// A retry. Its first try is durable or in this batch, as is the whole object.
 		s.stats.replays.Add(1)
 		o.result = p.record.Object
@@ -160,9 +169,21 @@ func (s *Store) applyPut(b *batch, p *pending, o *op) {
 	}
 	o.write.Time = s.clock.Now(p.record.Object.LatestTime())
 	s.change(b, p, p.record.Put(o.write, s.actors))
-	s.recent.add(o.key, o.write.RequestID)
+	actor := p.record.Actor
+	s.recent.add(o.key, o.write.RequestID, vclock.Dot{Actor: actor, Counter: p.record.Object.Clock.Get(actor)})
 	o.result = p.record.Object
 	o.tellMinted()
+}
+
+// known reports whether a put has been done before: its value is a sibling, or was replaced. An
+// object that does not cover the dot minted then has lost the write (the record was corrupt), and
+// an answer without minting would acknowledge what is nowhere.
+func (s *Store) known(object vclock.Object, o *op) bool {
+	if object.HasRequest(o.write.RequestID) {
+		return true
+	}
+	dot, ok := s.recent.dot(o.key, o.write.RequestID)
+	return ok && object.Clock.Covers(dot)
 }
 
 func (s *Store) applyMerge(b *batch, p *pending, o *op) {

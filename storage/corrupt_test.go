@@ -116,6 +116,29 @@ func TestWritesReplaceACorruptRecord(t *testing.T) {
 	}
 }
 
+// The memory of request ids outlives the record. A retry is one only as long as the object has what
+// the first try wrote, or was seen to replace it.
+func TestRetryOfALostWriteIsAWrite(t *testing.T) {
+	id := vclock.RequestID{1}
+	for _, replaced := range []bool{false, true} {
+		t.Run(fmt.Sprint("replaced=", replaced), func(t *testing.T) {
+			s := mustOpen(t, small(t.TempDir()))
+			w := vclock.Write{RequestID: id, Value: []byte("v")}
+			mustPut(t, s, key("k"), w)
+			flipBit(t, s, recordKey(key("k")))
+			if replaced {
+				mustPut(t, s, key("k"), blind("other"))
+			}
+			if o := mustPut(t, s, key("k"), w); !o.HasRequest(id) {
+				t.Errorf("acknowledged with %q", values(o))
+			}
+			if o := mustGet(t, s, key("k")); !o.HasRequest(id) {
+				t.Errorf("stored %q", values(o))
+			}
+		})
+	}
+}
+
 func TestCorruptChunks(t *testing.T) {
 	s := mustOpen(t, small(t.TempDir()))
 	value := strings.Repeat("0123456789", 20_000)

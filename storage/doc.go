@@ -19,7 +19,8 @@
 //     mints under a run of its own, and a record without its history under a fresh actor.
 //   - Puts are limited in value size, object size and siblings, checked before anything is minted.
 //     Merges are never refused, or replicas could not converge.
-//   - A retried put (same request id, same key) mints nothing and answers the stored object.
+//   - A retried put (same request id, same key) mints nothing and answers the stored object, as long
+//     as its value is a sibling or its id among the latest; a later one leaves a sibling.
 //   - Every record carries a checksum over its key and content. A corrupt one is never returned:
 //     Get answers ErrCorrupt.
 //   - When the disk fails (an I/O error, a failed sync, a commit of 30 s) or is nearly full, the
@@ -48,13 +49,14 @@
 // # Bounds
 //
 // Memory: at most 3 memtables of 1.3 x MemTableBytes, MaxQueueBytes of operations, one batch (15 % of
-// MemTableBytes, or one object of any size, three times), 3 MB of request ids, and what Badger needs
-// to build tables: one flush and two compactions at a time, whose buffers are pooled and grow with
-// the size of values. Measured with defaults as private memory without pause: 12 MiB idle after
-// Open; 64 writers of 1 KiB, 140 MiB live and 280 MiB with the garbage that Go's default target
-// allows; 16 writers of 1 MiB, 390 and 730 MiB. The buffers are mostly garbage: with
-// GOMEMLIMIT=400MiB the latter stays at 365 MiB. Mapped tables come on top in what the system
-// reports as resident; it takes those pages back when it needs them.
+// MemTableBytes, or one object of any size, three times, and as much again of records that were
+// only read), 6 MB of request ids, and what Badger needs to build tables: one flush and two
+// compactions at a time, whose buffers are pooled and grow with the size of values. Measured with
+// defaults as private memory without pause: 12 MiB idle after Open; 64 writers of 1 KiB, 140 MiB
+// live and 280 MiB with the garbage that Go's default target allows; 16 writers of 1 MiB, 390 and
+// 730 MiB. The buffers are mostly garbage: with GOMEMLIMIT=400MiB the latter stays at 365 MiB.
+// Mapped tables come on top in what the system reports as resident; it takes those pages back when
+// it needs them.
 //
 // Disk: Stats.FloorBytes must stay free, about 85 MiB plus the size of a small database, or plus the
 // largest compactions of a large one.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"cartwheel/vclock"
 )
 
 const (
@@ -22,8 +24,21 @@ func (s *Store) fence(cause error, hung bool) {
 		s.log.Error("store is fenced: no write is accepted until the process is restarted", "err", cause)
 	}
 	for _, o := range orphans {
-		o.answer(o.result, reason)
+		o.answer(vclock.Object{}, reason)
 	}
+}
+
+// markBusy says that the committer works from now on.
+func (s *Store) markBusy() { s.busySince.Store(int64(time.Since(s.opened)) + 1) }
+
+// busy returns for how long the committer has been working, 0 if it waits. It goes by the monotonic
+// clock: a wall clock that is set forward must not fence every store under load.
+func (s *Store) busy() time.Duration {
+	since := s.busySince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(s.opened) - time.Duration(since) + 1
 }
 
 // Fenced returns nil, or why writes are refused; the error wraps ErrFenced.
@@ -50,8 +65,7 @@ func (s *Store) watch() {
 		case err := <-s.failures:
 			s.fence(err, false)
 		case <-tick.C:
-			since := s.busySince.Load()
-			if took := time.Since(time.Unix(0, since)); since != 0 && took >= s.cfg.CommitTimeout {
+			if took := s.busy(); took >= s.cfg.CommitTimeout {
 				s.fence(fmt.Errorf("the disk of %s has not finished a batch for %v", s.cfg.Dir, took.Round(time.Second)), true)
 			}
 		}
@@ -115,8 +129,7 @@ func (s *Store) awaitCommitter() error {
 			return nil
 		case <-tick.C:
 		}
-		since := s.busySince.Load()
-		if since != 0 && time.Since(time.Unix(0, since)) >= s.cfg.CommitTimeout+hungCloseWait {
+		if s.busy() >= s.cfg.CommitTimeout+hungCloseWait {
 			return errors.Join(fmt.Errorf("storage: the disk of %s hangs; the database is left as after a crash", s.cfg.Dir), s.Fenced())
 		}
 	}

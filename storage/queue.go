@@ -176,14 +176,12 @@ func (q *queue) reason() error {
 	return q.fenced
 }
 
-// close refuses further operations; it reports whether this was the first call.
-func (q *queue) close() bool {
+// close refuses further operations.
+func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	first := !q.closed
 	q.closed = true
 	q.filled.Broadcast()
-	return first
 }
 
 func (q *queue) load() (ops int, bytes int64) {

@@ -14,6 +14,7 @@ import (
 // stored is what the database has under one key at one snapshot.
 type stored struct {
 	record vclock.Record
+	size   int    // of the record's encoding; 0 if it is missing or corrupt
 	head   head   // of a record in chunks
 	raw    []byte // the entry of the record key if it is corrupt, nil if it could not be read
 	err    error  // wraps ErrCorrupt if the record is corrupt; then record is zero
@@ -59,7 +60,7 @@ func readRecord(txn *badger.Txn, k Key) (st stored) {
 		st.err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		return st
 	}
-	st.raw = nil
+	st.raw, st.size = nil, len(body)
 	return st
 }
 

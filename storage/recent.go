@@ -6,17 +6,18 @@ import (
 	"cartwheel/vclock"
 )
 
-// recentPerGeneration bounds the memory of request ids to twice as many entries of 24 bytes: a
-// few megabytes for the last 32 to 64 thousand writes, seconds under full load. A retry that comes
+// recentPerGeneration bounds the memory of request ids to twice as many entries of 48 bytes: some
+// megabytes for the last 32 to 64 thousand writes, seconds under full load. A retry that comes
 // later is still recognized while its value is a sibling.
 const recentPerGeneration = 32 << 10
 
-// recent remembers the request ids of the latest puts in two generations: when the younger one is
-// full it becomes the older, and the older one is forgotten. An id counts together with its key:
-// if a client used one id for two keys, the second write must not be taken for a retry.
+// recent remembers the request ids of the latest puts, and the dots minted for them, in two
+// generations: when the younger one is full it becomes the older, and the older one is forgotten.
+// An id counts together with its key: if a client used one id for two keys, the second write must
+// not be taken for a retry.
 type recent struct {
 	seed           maphash.Seed
-	younger, older map[recentID]struct{}
+	younger, older map[recentID]vclock.Dot
 	limit          int
 }
 
@@ -26,29 +27,28 @@ type recentID struct {
 }
 
 func newRecent(limit int) *recent {
-	return &recent{seed: maphash.MakeSeed(), younger: map[recentID]struct{}{}, limit: limit}
+	return &recent{seed: maphash.MakeSeed(), younger: map[recentID]vclock.Dot{}, limit: limit}
 }
 
 func (r *recent) entry(k Key, id vclock.RequestID) recentID {
 	return recentID{id: id, key: maphash.String(r.seed, k.Name) ^ uint64(k.Partition)}
 }
 
-func (r *recent) add(k Key, id vclock.RequestID) {
+func (r *recent) add(k Key, id vclock.RequestID, dot vclock.Dot) {
 	if id == (vclock.RequestID{}) {
 		return
 	}
 	if len(r.younger) >= r.limit {
-		r.older, r.younger = r.younger, make(map[recentID]struct{}, r.limit)
+		r.older, r.younger = r.younger, make(map[recentID]vclock.Dot, r.limit)
 	}
-	r.younger[r.entry(k, id)] = struct{}{}
+	r.younger[r.entry(k, id)] = dot
 }
 
-func (r *recent) has(k Key, id vclock.RequestID) bool {
-	if id == (vclock.RequestID{}) {
-		return false
-	}
+// dot returns the dot that was last minted for the write; ok is false if none is remembered.
+func (r *recent) dot(k Key, id vclock.RequestID) (d vclock.Dot, ok bool) {
 	e := r.entry(k, id)
-	_, young := r.younger[e]
-	_, old := r.older[e]
-	return young || old
+	if d, ok = r.younger[e]; !ok {
+		d, ok = r.older[e]
+	}
+	return d, ok
 }

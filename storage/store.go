@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"cartwheel/vclock"
 
@@ -35,7 +36,8 @@ type Store struct {
 	tables    atomic.Int64 // size of Badger's tables when they were last measured
 	// unmeasured is how much was written since the tables were measured.
 	unmeasured atomic.Int64
-	busySince  atomic.Int64 // unix nanoseconds since which the committer works; 0 when it waits
+	opened     time.Time    // zero of busySince
+	busySince  atomic.Int64 // when the committer began to work, in nanoseconds after opened and 1; 0 when it waits
 	failures   chan error   // what Badger reported; room for one, further ones only go to the log
 	stats      counters
 
@@ -90,6 +92,7 @@ func open(cfg Config, h hooks) (*Store, error) {
 		cfg: cfg, log: cfg.Logger, hooks: h,
 		limits:    newLimits(cfg.MemTableBytes),
 		queue:     newQueue(cfg.MaxQueueOps, cfg.MaxQueueBytes),
+		opened:    time.Now(),
 		actors:    vclock.NewActors(cfg.Run),
 		recent:    newRecent(recentPerGeneration),
 		failures:  make(chan error, 1),
@@ -208,6 +211,11 @@ func (s *Store) Merge(m Merge) {
 func (s *Store) submit(o *op) {
 	if n := len(o.key.Name); n == 0 || n > maxNameBytes {
 		o.answer(vclock.Object{}, fmt.Errorf("storage: a name has 1 to %d bytes, not %d", maxNameBytes, n))
+		return
+	}
+	// Such a sibling is refused by every decoder: stored, it would be a corrupt record.
+	if w := &o.write; w.Expiry < 0 || w.Deleted && len(w.Value) > 0 {
+		o.answer(vclock.Object{}, errors.New("storage: a write has no negative expiry, and a tombstone no value"))
 		return
 	}
 	if err := s.queue.push(o); err != nil {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -381,19 +382,26 @@ func TestRequestIDs(t *testing.T) {
 func TestRecentForgetsTheOldestFirst(t *testing.T) {
 	r := newRecent(10)
 	id := func(i int) vclock.RequestID { return vclock.RequestID{1, byte(i)} }
+	dot := func(i int) vclock.Dot { return vclock.Dot{Counter: uint64(i)} }
 	for i := range 200 {
-		r.add(key("k"), id(i))
+		r.add(key("k"), id(i), dot(i))
 		for j := max(0, i-9); j <= i; j++ {
-			if !r.has(key("k"), id(j)) {
-				t.Fatalf("after %d, %d is forgotten", i, j)
+			if d, ok := r.dot(key("k"), id(j)); !ok || d != dot(j) {
+				t.Fatalf("after %d, %d has dot %v, %t", i, j, d, ok)
 			}
 		}
 		if n := len(r.younger) + len(r.older); n > 20 {
 			t.Fatalf("%d entries", n)
 		}
 	}
-	if r.has(key("k"), id(0)) || r.has(key("other"), id(199)) || r.has(key("k"), vclock.RequestID{}) {
-		t.Error("remembers what it should not")
+	r.add(key("k"), vclock.RequestID{}, dot(1))
+	for k, i := range map[Key]vclock.RequestID{key("k"): id(0), key("other"): id(199), key("none"): {}} {
+		if d, ok := r.dot(k, i); ok {
+			t.Errorf("%v: remembers %v", k, d)
+		}
+	}
+	if d, ok := r.dot(key("k"), vclock.RequestID{}); ok {
+		t.Errorf("no id: remembers %v", d)
 	}
 }
 
@@ -502,6 +510,41 @@ func TestNames(t *testing.T) {
 	mustPut(t, s, key(longest), blind("v"))
 	if got := values(mustGet(t, s, key(longest))); got != "v" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What could not be decoded again must not be stored: it would be acknowledged and then be corrupt.
+func TestMalformedWritesAreRefused(t *testing.T) {
+	s := mustOpen(t, small(t.TempDir()))
+	for name, w := range map[string]vclock.Write{
+		"a tombstone with a value": {Deleted: true, Value: []byte("v")},
+		"a negative expiry":        {Expiry: -1, Value: []byte("v")},
+	} {
+		_, err := put(s, key(name), w)
+		if o, readErr := s.Get(key(name)); err == nil || readErr != nil || !o.Missing() {
+			t.Errorf("%s: %v, read %v, %v", name, err, o, readErr)
+		}
+	}
+}
+
+// The queue's array is reused: it must not keep what was answered.
+func TestQueueForgetsWhatWasAnswered(t *testing.T) {
+	s := mustOpen(t, small(t.TempDir()))
+	const n = 8
+	forgotten := make(chan struct{}, n)
+	var answered sync.WaitGroup
+	for i := range n {
+		value := bytes.Repeat([]byte("v"), 1000)
+		runtime.AddCleanup(&value[0], func(c chan struct{}) { c <- struct{}{} }, forgotten)
+		answered.Add(1)
+		s.Put(Put{Key: key(fmt.Sprint(i)), Write: vclock.Write{Value: value}, Done: func(vclock.Object, error) { answered.Done() }})
+	}
+	answered.Wait()
+	for start := time.Now(); len(forgotten) < n && time.Since(start) < 10*time.Second; {
+		runtime.GC() // again and again: the committer has only just answered, and cleanups run later
+	}
+	if got := len(forgotten); got != n {
+		t.Errorf("%d values of writes that were answered are still reachable", n-got)
 	}
 }
 
