@@ -44,9 +44,10 @@ type Dir struct {
 // Open takes the data directory at path for this process, creating the directory and the node's
 // identity if there is none. The returned error is a sentence for the operator.
 func Open(path string) (*Dir, error) {
-	path, err := filepath.Abs(path)
+	given := path
+	path, err := filepath.Abs(given)
 	if err != nil {
-		return nil, fmt.Errorf("find data directory %s: %w", path, err)
+		return nil, fmt.Errorf("find data directory %s: %w", given, err)
 	}
 	if err := create(path); err != nil {
 		return nil, err

@@ -271,3 +271,15 @@ func BenchmarkSave(b *testing.B) {
 		}
 	}
 }
+
+// Without a working directory a relative path leads nowhere; the refusal names it all the same.
+func TestOpenNamesARelativePath(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Skip(err) // not every system lets go of a working directory
+	}
+	if _, err := Open("nodes/data"); err == nil || !strings.Contains(err.Error(), "nodes/data") {
+		t.Errorf("got %v", err)
+	}
+}
