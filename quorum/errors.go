@@ -18,7 +18,7 @@ type UnsatisfiedError struct {
 	Level   string // "R", "PR", "W", "PW", "DW" or "node_confirms"
 	Got     int    // replicas that met it; of a level above the effective N, which is refused unsent, the effective N
 	Want    int
-	Written bool // a write was minted, or forwarded to an owner that did not answer: it may still become visible
+	Written bool // a write was minted, or forwarded to an owner that did not answer or was stopping: it may still become visible
 	Receipt Receipt
 	Causes  []error // of the replicas that failed, in order of arrival
 }

@@ -114,18 +114,29 @@ func (f *forward) done(result PutResult, err error) {
 		}
 	case err == nil:
 		f.answer(result, nil)
-	case !passes(err):
+	case f.finalLocked(err):
 		if e, ok := errors.AsType[*UnsatisfiedError](err); ok {
 			result.Receipt = e.Receipt
 		}
 		f.answer(result, err)
 	default:
 		f.causes = append(f.causes, err)
-		if e, ok := errors.AsType[*RefusedError](err); ok && e.Reason == Unreachable {
-			f.written = true // no answer is not a no
+		if e, ok := errors.AsType[*RefusedError](err); ok && e.Reason == Unreachable || errors.Is(err, ErrClosed) {
+			f.written = true // no answer is not a no, and an owner that stops answers so whatever it had begun
 		}
 		f.advance()
 	}
+}
+
+// finalLocked reports whether an owner's error is the answer to the request. A refusal that is
+// the client's to mend says that nothing was written, so it is the answer only if no other
+// owner may have minted.
+func (f *forward) finalLocked(err error) bool {
+	// Not by errors.AsType: a refusal among the causes of an owner's shortfall is another thing.
+	if _, refused := err.(*RefusedError); refused && isClients(err) {
+		return !f.written && f.out == 0
+	}
+	return !passes(err)
 }
 
 // passes reports whether another owner may still take a put that ended with err. An owner

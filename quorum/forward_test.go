@@ -211,3 +211,68 @@ func TestForwardUnsatisfied(t *testing.T) {
 		}
 	})
 }
+
+// An owner that stopped, or was silent, may have minted. Another owner's refusal does not
+// undo that, so the error must not say that nothing was written.
+func TestForwardRefusalAfterSilence(t *testing.T) {
+	bubble(t, 5, 3, func(t *testing.T, c *cluster) {
+		n, owners := c.outside()
+		n.links[owners[0].index].delay = 1500 * time.Millisecond
+		owners[1].store.writeErr = refuse(TooManySiblings)
+		owners[2].store.writeErr = refuse(TooManySiblings)
+		owners[0].links[owners[1].index].cut = true
+		owners[0].links[owners[2].index].cut = true
+		o := defaults(3)
+		o.Timeout = 3 * time.Second
+		_, err := n.put("v", o)
+		time.Sleep(3 * time.Second)
+		if e, ok := errors.AsType[*UnsatisfiedError](err); owners[0].store.mints != 1 || !ok || !e.Written {
+			t.Errorf("%d minted, %v", owners[0].store.mints, err)
+		}
+	})
+	// The first owner is only slow: its answer is the answer.
+	bubble(t, 5, 3, func(t *testing.T, c *cluster) {
+		n, owners := c.outside()
+		n.links[owners[0].index].delay = 1500 * time.Millisecond
+		owners[1].store.writeErr = refuse(TooManySiblings)
+		o := defaults(3)
+		o.Timeout = 3 * time.Second
+		o.W, o.DW = 1, 1
+		if _, err := n.put("v", o); err != nil {
+			t.Error(err)
+		}
+	})
+	// Nobody can have minted: the refusal is the client's to mend.
+	bubble(t, 5, 3, func(t *testing.T, c *cluster) {
+		n, owners := c.outside()
+		owners[0].store.writeErr = refuse(StorageDown)
+		owners[1].store.writeErr = refuse(TooManySiblings)
+		_, err := n.put("v", defaults(3))
+		if e, ok := errors.AsType[*RefusedError](err); !ok || e.Reason != TooManySiblings {
+			t.Error(err)
+		}
+	})
+}
+
+// A coordinator that is closed answers its waiting requests, also those that minted, and
+// those that come later, alike.
+func TestForwardToStoppingOwner(t *testing.T) {
+	bubble(t, 5, 3, func(t *testing.T, c *cluster) {
+		n, owners := c.outside()
+		owners[0].coordinator.cfg.DrainTimeout = 100 * time.Millisecond
+		for _, l := range owners[0].links {
+			l.silent = true
+		}
+		owners[1].store.writeErr = refuse(StorageDown)
+		owners[2].store.writeErr = refuse(StorageDown)
+		c.wg.Go(func() {
+			time.Sleep(100 * time.Millisecond)
+			owners[0].coordinator.Close()
+		})
+		_, err := n.put("v", defaults(3))
+		if e, ok := errors.AsType[*UnsatisfiedError](err); owners[0].store.mints != 1 || !ok || !e.Written {
+			t.Errorf("%d minted, %+v", owners[0].store.mints, err)
+		}
+		time.Sleep(20 * time.Second)
+	})
+}
