@@ -199,3 +199,38 @@ func TestSchemaDefaults(t *testing.T) {
 		t.Errorf("after sending back what was shown:\n got %s\nwant %s", got, want)
 	}
 }
+
+// A value that only the document around it makes too deep for a decoder must not get into the
+// document: no node could read it again.
+func TestDeepValuesStayOutOfTheDocument(t *testing.T) {
+	for _, nest := range [][2]string{{"[", "]"}, {`{"a":`, "}"}, {`{"a":1,"b":`, `,"c":[]}`}} {
+		for depth, taken := range map[int]bool{1: true, maxDepth - 1: true, maxDepth + 1: false, 3000: false, 9996: false} {
+			body := `{"props":{"x":` + strings.Repeat(nest[0], depth) + "1" + strings.Repeat(nest[1], depth) + `}}`
+			if len(body) > maxBucketBytes {
+				continue
+			}
+			change, err := ParseChange("", "b", []byte(body))
+			var invalid *InvalidError
+			if !taken {
+				if !errors.As(err, &invalid) || invalid.Messages["x"] != nestedTooFar {
+					t.Errorf("%d levels of %s: %v", depth, nest[0], err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%d levels of %s: %v", depth, nest[0], err)
+				continue
+			}
+			table, saved := newTable(t, "n1")
+			delta, err := table.Apply(change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := NewTable(config("n1", nil), *saved); err != nil {
+				t.Errorf("%d levels of %s: the saved document: %v", depth, nest[0], err)
+			}
+			other, _ := newTable(t, "n2")
+			merge(t, other, delta)
+		}
+	}
+}

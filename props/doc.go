@@ -35,8 +35,9 @@
 // configurable default; sloppy_quorum and read_repair are properties; and what cannot be had
 // here (consistent, write_once, datatype, commit hooks) is refused rather than ignored. Other
 // properties without a meaning here (clock pruning, chash_keyfun, backend, any unknown name)
-// are stored and shown and have no effect. Properties of bucket types other than "default"
-// do not exist yet; type is part of every key so that they can.
+// are stored and shown and have no effect; their values may nest 32 levels deep. Properties
+// of bucket types other than "default" do not exist yet; type is part of every key so that
+// they can.
 //
 // # Concurrency
 //

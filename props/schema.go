@@ -2,6 +2,8 @@ package props
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -75,7 +77,13 @@ const (
 	notRepair    = "not_valid_read_repair"
 	notAvailable = "not_supported"
 	notSettable  = "cannot_be_set"
+	nestedTooFar = "nested_too_deep"
 )
+
+// maxDepth bounds the nesting of a free value. Decoders of JSON have a limit (10,000 levels
+// in encoding/json, some tens in others); a value that is beyond it only as a part of the
+// document would make the document unreadable for every node.
+const maxDepth = 32
 
 // normalize checks a decoded JSON value (numbers as json.Number) against a kind. It returns
 // the one spelling that is stored, nil for "back to the default", or what is wrong with it.
@@ -102,8 +110,23 @@ func normalize(k kind, v any) (stored json.RawMessage, problem string) {
 	case unsettable:
 		return nil, notSettable
 	default:
+		if deeper(v, maxDepth) {
+			return nil, nestedTooFar
+		}
 		return marshal(v), ""
 	}
+}
+
+// deeper reports whether lists and objects lie in each other more than limit levels deep.
+func deeper(v any, limit int) bool {
+	within := func(inner any) bool { return deeper(inner, limit-1) }
+	switch v := v.(type) {
+	case []any:
+		return limit == 0 || slices.ContainsFunc(v, within)
+	case map[string]any:
+		return limit == 0 || slices.ContainsFunc(slices.Collect(maps.Values(v)), within)
+	}
+	return false
 }
 
 func normalizeBool(k kind, v any) (json.RawMessage, string) {
