@@ -9,8 +9,13 @@ import (
 	"time"
 )
 
-// pullTimeout bounds one fetch of a whole document.
-const pullTimeout = 5 * time.Second
+const (
+	// pullTimeout bounds one fetch of a whole document.
+	pullTimeout = 5 * time.Second
+	// maxDocumentBytes bounds a whole document that is fetched. It is far beyond the limits of
+	// the documents themselves, since merges of what several nodes took may pass those.
+	maxDocumentBytes = 64 << 20
+)
 
 type pullKey struct{ uuid, document string }
 
@@ -53,8 +58,8 @@ func (g *Gossip) pullOne(addr, name string, d Document) error {
 	if err != nil {
 		return err
 	}
-	if len(data) > maxRequestBytes {
-		return fmt.Errorf("document of %d bytes, at most %d", len(data), maxRequestBytes)
+	if len(data) > maxDocumentBytes {
+		return fmt.Errorf("document of %d bytes, at most %d", len(data), maxDocumentBytes)
 	}
 	return d.Merge(data)
 }

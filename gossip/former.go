@@ -56,8 +56,8 @@ const (
 	promiseFile = "forming.json" // the first ring that it has promised to take
 )
 
-// maxRequestBytes bounds a request or an answer that is decoded. The largest honest ones, a
-// ring document or a greeting with all candidates, stay below 3 MiB.
+// maxRequestBytes bounds a greeting, a proposal or a change that is decoded. The largest honest
+// ones, with a ring document or all candidates, stay below 3 MiB.
 const maxRequestBytes = 8 << 20
 
 // FormConfig says how the first ring comes about. All fields but Seeds, Logger and Every are

@@ -420,6 +420,32 @@ func TestFormerSeedIsItself(t *testing.T) {
 	})
 }
 
+// One list of addresses serves all nodes, this one too; an address named twice is no other node.
+func TestFormerSeedsNameItself(t *testing.T) {
+	self := selfAt(1).Peer
+	for _, seeds := range [][]string{{self}, {self, self}, {"node-1.example:7000", self, "node-1.example:7000"}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1)
+			defer w.close()
+			n := &formNode{uuid: selfAt(1).UUID, addr: self, store: newStore()}
+			w.nodes[n.addr] = n
+			cfg := w.config(n, 1, 1)
+			cfg.Seeds = seeds
+			cfg.Call = func(context.Context, string, uint8, []byte) ([]byte, error) { return nil, ErrSelf }
+			w.run(n, cfg)
+			time.Sleep(time.Second)
+			select {
+			case <-n.done:
+			default:
+				t.Fatalf("joining %v: no ring after a second", seeds)
+			}
+			if n.err != nil || len(n.doc.Members) != 1 {
+				t.Errorf("joining %v: got %v, %v; want a ring of one", seeds, n.doc, n.err)
+			}
+		})
+	}
+}
+
 // A node that was started and is gone for good (its machine was replaced before the ring was
 // there) must not be waited for, whatever its uuid.
 func TestFormerForgetsTheGone(t *testing.T) {

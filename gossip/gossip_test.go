@@ -489,6 +489,19 @@ func TestGossipDocumentPulled(t *testing.T) {
 	})
 }
 
+// A document is fetched whole also when merges have made it larger than what one node alone
+// may put into it.
+func TestGossipLargeDocumentPulled(t *testing.T) {
+	bubble(t, func(t *testing.T, n *memnet.Net) {
+		c := memCluster(t, n, 0, 2)
+		defer c.end()
+		long := strings.Repeat("x", 9<<20)
+		c.words[0].Merge([]byte(long))
+		c.startAll()
+		c.eventually(30*time.Second, "have the document", func(i int) bool { return c.words[i].has(long) })
+	})
+}
+
 // While a member cannot get what it lacks, the others do not ask it for what they have.
 func TestGossipPullsOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, n *memnet.Net) {

@@ -95,7 +95,7 @@ func (f *Former) nextProposal() (p *proposal, why string) {
 	switch {
 	case f.promise != nil:
 		members, why = nil, "this node has promised to take the ring of node "+nameOf(f.promise)+" and waits to hear of it"
-	case len(members) == 1 && len(f.cfg.Seeds) > len(f.ownSeeds):
+	case len(members) == 1 && slices.ContainsFunc(f.cfg.Seeds, f.elsewhereLocked):
 		// A node that was told to join others never makes a ring without them.
 		members, why = nil, "waiting for the node to join"
 	}
@@ -115,6 +115,11 @@ func (f *Former) nextProposal() (p *proposal, why string) {
 	}
 	f.proposal = &proposal{Lead: f.cfg.Self.UUID, Document: doc}
 	return f.proposal, ""
+}
+
+// elsewhereLocked reports whether a seed may be another node.
+func (f *Former) elsewhereLocked(seed string) bool {
+	return seed != f.cfg.Self.Peer && !f.ownSeeds[seed]
 }
 
 func (f *Former) firstRing(members []Self) ring.Document {
