@@ -28,6 +28,9 @@ const (
 	// serverGrace is how much longer than the server's own limit an attempt waits, so that the
 	// server's answer about its timeout still arrives.
 	serverGrace = 2 * time.Second
+	// maxTimeout is the longest limit of an attempt; a longer one counts as this. Servers read
+	// up to 24 days, and no sum with a limit overflows.
+	maxTimeout = 24 * time.Hour
 
 	backoffBase = 50 * time.Millisecond
 	backoffMax  = time.Second
@@ -79,6 +82,9 @@ func (c *Client) do(ctx context.Context, cl call) (*reply, error) {
 		doubtful bool
 		round    int
 	)
+	if cl.timeout < 0 {
+		return nil, fmt.Errorf("client: the timeout %v is negative: %w", cl.timeout, ErrBadRequest)
+	}
 	for attempt := 0; attempt <= max(c.cfg.Retries, 0); attempt++ {
 		i, ok := c.endpoints.pick(time.Now(), tried)
 		if !ok {
@@ -155,6 +161,7 @@ func (c *Client) send(ctx context.Context, base string, cl call) (*reply, error)
 	if limit == 0 {
 		limit = c.cfg.Timeout
 	}
+	limit = min(limit, maxTimeout)
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
