@@ -1,5 +1,10 @@
 package transport
 
+// maxOpenMessages bounds the unfinished messages of one connection, those that
+// nobody wants included: of them only the parts are forgotten. An honest peer
+// has maxParallelLarge; a later version may have more.
+const maxOpenMessages = 1024
+
 // assembler puts the parts of messages together. Its memory is bounded by what
 // has arrived, and that by max. Only the connection's reader uses it.
 type assembler struct {
@@ -29,6 +34,9 @@ func (a *assembler) add(h header, payload []byte) (head header, message []byte, 
 	case !h.has(flagPart):
 		if m != nil {
 			return h, nil, false, malformed("message %d begins twice", h.id)
+		}
+		if len(a.open) >= maxOpenMessages {
+			return h, nil, false, malformed("more than %d unfinished messages", maxOpenMessages)
 		}
 		if a.open == nil {
 			a.open = make(map[uint64]*assembly)

@@ -225,6 +225,22 @@ func TestAssemblerLimits(t *testing.T) {
 	}
 }
 
+// What is kept of messages that nobody wants is little, but it must not pile up.
+func TestAssemblerForgottenMessagesAreBounded(t *testing.T) {
+	part := make([]byte, minPartBytes)
+	a := assembler{max: 1 << 20}
+	for id := uint64(1); id <= 100_000; id++ {
+		if _, _, _, err := a.add(header{id: id, flags: flagMore}, part); err != nil {
+			if !errors.Is(err, errMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		a.refuse(id)
+	}
+	t.Errorf("%d messages are open at once", len(a.open))
+}
+
 func TestMilliseconds(t *testing.T) {
 	for d, want := range map[time.Duration]uint32{
 		1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, time.Second: 1000,
