@@ -40,6 +40,8 @@ func TestAccepts(t *testing.T) {
 		{"", "", "identity", "text/plain", "gzip", false},
 		{"", "", "gzip;q=0", "text/plain", "gzip", false},
 		{"", "", "br", "text/plain", "", true},
+		{"", "", "gzip", "text/plain", "identity", true}, // what Go's client asks for; nobody names identity
+		{"", "", "gzip", "text/plain", "Identity", true},
 	} {
 		h := http.Header{}
 		for name, v := range map[string]string{"Accept": test.accept, "Accept-Charset": test.charset, "Accept-Encoding": test.encoding} {

@@ -108,7 +108,7 @@ func acceptsValue(h http.Header, contentType, coding string) bool {
 			return false
 		}
 	}
-	if coding != "" {
+	if coding != "" && !strings.EqualFold(coding, "identity") { // identity: no coding, which all can read
 		return tokenQuality(header(h, "Accept-Encoding"), coding) > 0
 	}
 	return true
