@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cartwheel/vclock"
 )
 
 // sleep-ok: every test here runs in a bubble, by this package's own helper.
@@ -251,6 +253,43 @@ func TestForwardRefusalAfterSilence(t *testing.T) {
 		if e, ok := errors.AsType[*RefusedError](err); !ok || e.Reason != TooManySiblings {
 			t.Error(err)
 		}
+	})
+}
+
+// lateMint is a store that gives a write up and mints it all the same, later.
+type lateMint struct {
+	Local
+	mint func()
+}
+
+func (l *lateMint) Mint(m Mint) {
+	m.Done(vclock.Object{}, WriteReply{Err: refuse(StorageDown)})
+	l.mint = func() { m.Minted(made(99, "late")) }
+}
+
+// What is minted after the write was given up and passed on is nobody's: it must not be counted.
+func TestPutMintedAfterRefusal(t *testing.T) {
+	bubble(t, 3, 3, func(t *testing.T, c *cluster) {
+		n := c.owners(testKey)[0]
+		late := &lateMint{}
+		co := New(Config{DrainTimeout: time.Second}, func() *View {
+			v := n.view()
+			late.Local = v.Local
+			v.Local, v.Replicas[v.Self] = late, late
+			return v
+		})
+		if _, err := co.Put(context.Background(), putOf("v", defaults(3), nil)); err != nil {
+			t.Fatal(err)
+		}
+		late.mint()
+		time.Sleep(5 * time.Second)
+		if s := co.Stats(); s.Open != 0 || s.InFlight != 0 {
+			t.Errorf("%+v", s)
+		}
+		if o := c.owners(testKey)[1].object(testKey); values(o) != "v" {
+			t.Errorf("an owner has %q", values(o))
+		}
+		co.Close()
 	})
 }
 

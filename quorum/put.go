@@ -124,6 +124,12 @@ func (p *put) start() {
 // local commit: encoding here costs that less than waking another goroutine to do it.
 func (p *put) send(o vclock.Object) {
 	p.mu.Lock()
+	if p.out == 0 {
+		// A disk that hung came back after the store had given this write up and it was passed
+		// on: what is minted now goes nowhere from here, as it belongs to nobody's count.
+		p.mu.Unlock()
+		return
+	}
 	p.object, p.minted = o, true
 	p.out += len(p.place.owners) - 1
 	p.mu.Unlock()
