@@ -82,7 +82,7 @@ func create(path string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("data directory %s cannot be created: %w", path, err)
 	}
 	// The entry of a directory lives in its parent.
@@ -92,7 +92,7 @@ func create(path string) error {
 // acquire locks the directory. The lock belongs to the open file, so the kernel releases it
 // whichever way the process ends. The process id in it is only for the refusal's text.
 func acquire(path string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, notWritable(path, err)
 	}

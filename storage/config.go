@@ -47,6 +47,13 @@ type Config struct {
 	// run of the directory's former life is refused; an even older one would repeat dots.
 	Run uint64
 
+	// Owner names the node whose objects these are; the database remembers it and refuses another
+	// one. Empty: nobody in particular.
+	Owner string
+	// MustExist refuses a directory without a database that Owner has used before: it is set when
+	// the owner knows that it has stored something.
+	MustExist bool
+
 	// MemTableBytes is the size of one Badger memtable, 16 MiB by default. It scales memory (at
 	// most 3 memtables at 1.3 times this, and the building of tables), the largest transaction
 	// (15 % of it), and the floor of free space.

@@ -37,7 +37,7 @@
 // damaged bytes are kept in a quarantine entry, one per key, so that no write destroys what only
 // this replica had. What cannot be promised: from the write on, this replica answers without an
 // error and may lack values that it once acknowledged. They come back from the other replicas
-// by read repair and anti-entropy; if fewer than one sound copy exists, they are lost.
+// by read repair (a background exchange comes later); if no sound copy exists, they are lost.
 //
 // # Large objects
 //
@@ -58,8 +58,8 @@
 // Mapped tables come on top in what the system reports as resident; it takes those pages back when
 // it needs them.
 //
-// Disk: Stats.FloorBytes must stay free, about 85 MiB plus the size of a small database, or plus the
-// largest compactions of a large one.
+// Disk: Stats.FloorBytes must stay free, with defaults 82.4 MiB plus the size of the tables of a small
+// database, or plus the largest compactions of a large one.
 //
 // # Concurrency
 //

@@ -13,6 +13,10 @@ var (
 	ErrClosed = errors.New("storage: closed")
 	// ErrBusy is the error of writes that find the queue full. Nothing was written.
 	ErrBusy = errors.New("storage: too many writes are waiting")
+	// ErrEmptied is wrapped by the error of Open when MustExist finds no database of the owner.
+	ErrEmptied = errors.New("storage: the objects are gone")
+	// ErrOwner is wrapped by the error of Open when the database belongs to another owner.
+	ErrOwner = errors.New("storage: the objects belong to another node")
 	// ErrCorrupt is wrapped by the error of a read whose record fails its checksum or its decoding.
 	ErrCorrupt = errors.New("storage: corrupt record")
 )

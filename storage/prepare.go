@@ -20,7 +20,7 @@ import (
 // a file, so it goes.
 func prepareDir(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make database directory: %w", err)
 		}
 		if err := syncPath(filepath.Dir(dir)); err != nil {

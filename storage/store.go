@@ -5,7 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +103,12 @@ func open(cfg Config, h hooks) (*Store, error) {
 		done:      make(chan struct{}),
 		stopGuard: make(chan struct{}),
 	}
+	if cfg.MustExist {
+		// Before anything is made there: it may be the place of a disk that is not mounted.
+		if _, err := os.Stat(filepath.Join(cfg.Dir, badger.ManifestFilename)); errors.Is(err, fs.ErrNotExist) {
+			return nil, s.emptied()
+		}
+	}
 	if err := prepareDir(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -138,7 +148,7 @@ func (s *Store) begin() (err error) {
 	if s.wals, err = watchWALs(s.cfg.Dir, s.cfg.Durability); err != nil {
 		return err
 	}
-	if err := s.registerRun(); err != nil {
+	if err := s.register(); err != nil {
 		return err
 	}
 	txn := s.db.NewTransactionAt(s.last, false)
@@ -149,27 +159,74 @@ func (s *Store) begin() (err error) {
 	return s.collect()
 }
 
-// registerRun refuses the run of the former life, which would mint its dots again, and makes this
-// life's run durable. It is also the first write: a disk that takes none is found out now.
-func (s *Store) registerRun() error {
-	key := appendKey(nil, kindMeta, Key{Name: "run"})
+// register refuses a database that is not the owner's, and the run of the former life, which would
+// mint its dots again; it makes owner and run durable. It is also the first write: a disk that takes
+// none is found out now.
+func (s *Store) register() error {
 	txn := s.db.NewTransactionAt(s.last, false)
 	defer txn.Discard()
-	value, err := getCopy(txn, key)
-	if err == nil {
-		run, err := decodeNote(key, value)
-		if err == nil && run == s.cfg.Run {
-			return fmt.Errorf("storage: run %016x has been used in %s before; every start needs a fresh one", run, s.cfg.Dir)
-		}
-	} else if !errors.Is(err, badger.ErrKeyNotFound) {
-		return fmt.Errorf("read the former run: %w", err)
-	}
 	w := writer{s: s}
 	defer w.discard()
-	if err := w.add(entry{key, note(key, s.cfg.Run)}); err != nil {
+	if s.cfg.Owner != "" {
+		owner, known, err := readNote(txn, "owner")
+		switch {
+		case errors.Is(err, ErrCorrupt): // one damaged note among sound records: written anew
+			known = false
+		case err != nil:
+			return fmt.Errorf("read the owner: %w", err)
+		case !known && s.cfg.MustExist:
+			return s.emptied()
+		}
+		switch {
+		case known && owner != ownerMark(s.cfg.Owner):
+			return fmt.Errorf("%w: %s holds those of another one than %s", ErrOwner, s.cfg.Dir, s.cfg.Owner)
+		case !known:
+			if err := addNote(&w, "owner", ownerMark(s.cfg.Owner)); err != nil {
+				return err
+			}
+		}
+	}
+	run, known, err := readNote(txn, "run")
+	if known && run == s.cfg.Run {
+		return fmt.Errorf("storage: run %016x has been used in %s before; every start needs a fresh one", run, s.cfg.Dir)
+	}
+	// A damaged note of the former run is no reason to refuse: this run was drawn at random.
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("read the former run: %w", err)
+	}
+	if err := addNote(&w, "run", s.cfg.Run); err != nil {
 		return err
 	}
 	return w.commit()
+}
+
+func (s *Store) emptied() error {
+	return fmt.Errorf("%w: %s holds none of node %s, which has stored some there before", ErrEmptied, s.cfg.Dir, s.cfg.Owner)
+}
+
+// ownerMark is what the database keeps of its owner's name: enough to tell nodes apart.
+func ownerMark(name string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name)) // never fails
+	return h.Sum64()
+}
+
+func readNote(txn *badger.Txn, name string) (n uint64, known bool, err error) {
+	key := appendKey(nil, kindMeta, Key{Name: name})
+	value, err := getCopy(txn, key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	n, err = decodeNote(key, value)
+	return n, err == nil, err
+}
+
+func addNote(w *writer, name string, n uint64) error {
+	key := appendKey(nil, kindMeta, Key{Name: name})
+	return w.add(entry{key, note(key, n)})
 }
 
 // Get returns the object of k as of the last committed batch, or the zero Object if there is none.
