@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cartwheel/ring"
@@ -89,7 +90,7 @@ type Former struct {
 	promise    *proposal            // given to another node; durable
 	proposal   *proposal            // this node's own, until it is dropped or decided; never beside a promise
 
-	why string // what Run waits for, as logged last; its own
+	waiting atomic.Pointer[string] // what Run waits for, as logged last
 }
 
 // NewFormer returns a Former that holds what the store has of an earlier life. Its error says
@@ -164,6 +165,14 @@ func (f *Former) Run(ctx context.Context) (ring.Document, error) {
 		case <-wait.C:
 		}
 	}
+}
+
+// Waiting returns what Run waits for, in words for the operator.
+func (f *Former) Waiting() string {
+	if why := f.waiting.Load(); why != nil {
+		return *why
+	}
+	return "looking for the other nodes"
 }
 
 func (f *Former) decided() *ring.Document {

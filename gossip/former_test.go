@@ -359,7 +359,7 @@ func (w *world) judge(expect int) {
 	}
 	if len(rings) != 1 {
 		for _, n := range w.nodes {
-			w.t.Logf("%s: ring %.8s err %v, waits for: %s", n.uuid, n.doc.Cluster, n.err, n.former.why)
+			w.t.Logf("%s: ring %.8s err %v, waits for: %s", n.uuid, n.doc.Cluster, n.err, n.former.Waiting())
 		}
 		w.t.Fatalf("%d rings came out, want 1", len(rings))
 	}
@@ -530,7 +530,7 @@ func TestFormerDuplicate(t *testing.T) {
 				}
 				time.Sleep(5 * time.Second)
 				second := twin(w, c.seed)
-				time.Sleep(15 * time.Second) // node 3 may not answer, which makes rounds of seconds
+				time.Sleep(2 * time.Minute) // node 3 may not answer, which makes rounds of seconds, and who is told of whom is chance
 				_, err1 := w.outcome(original)
 				_, err2 := w.outcome(second)
 				// While both form, a third one tells each of the other, and either may be told first.

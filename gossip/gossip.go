@@ -169,7 +169,7 @@ func (g *Gossip) Start() error {
 	c.Transport = wire
 	c.BindPort, c.AdvertiseAddr, c.AdvertisePort = int(addr.Port()), addr.Addr().String(), int(addr.Port())
 	c.ProbeInterval, c.ProbeTimeout = g.cfg.ProbeInterval, g.cfg.ProbeTimeout
-	c.SuspicionMult = 6 // nodes share CPUs with others: better late than wrong
+	c.SuspicionMult = 6         // nodes share CPUs with others: better late than wrong
 	c.EnableCompression = false // messages are small, and their bytes are cheaper than the CPU
 	c.TCPTimeout = ioTimeout
 	c.DeadNodeReclaimTime = reclaimAfter

@@ -73,9 +73,9 @@ func (f *Former) propose(ctx context.Context) error {
 		why = f.collect(ctx, p)
 	}
 	if why != "" {
-		if why != f.why {
+		if why != f.Waiting() {
 			f.cfg.Logger.Info("no first ring yet", "why", why)
-			f.why = why
+			f.waiting.Store(&why)
 		}
 		return nil
 	}

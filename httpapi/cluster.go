@@ -34,7 +34,8 @@ type clusterView struct {
 	RingVersion uint64       `json:"ring_version"`
 	Settled     bool         `json:"settled"`
 	Ready       bool         `json:"ready"`
-	Fenced      string       `json:"fenced,omitempty"` // why the store of this node takes no writes
+	NotReady    string       `json:"not_ready,omitempty"` // why not
+	Fenced      string       `json:"fenced,omitempty"`    // why the store of this node takes no writes
 	Partitions  int          `json:"partitions"`
 	N           int          `json:"n"`
 	Members     []memberView `json:"members"`
@@ -51,7 +52,7 @@ func (s Status) now(member int) Member {
 // getCluster shows the ring and its members as this node sees them.
 func (a *API) getCluster(x *exchange, _ *http.Request) {
 	s, present := a.cfg.Node.Status(), a.cfg.Node.Ring()
-	v := clusterView{Node: s.Name, Fenced: s.Fenced, Members: []memberView{}}
+	v := clusterView{Node: s.Name, NotReady: s.NotReady, Fenced: s.Fenced, Members: []memberView{}}
 	if present == nil {
 		x.json(http.StatusOK, v)
 		return

@@ -33,6 +33,7 @@ type Config struct {
 
 	Durability        storage.Durability // Fsync
 	NoDefaultSiblings bool               // allow_mult is false unless a bucket says otherwise
+	AcceptEmptyStore  bool               // start although the objects are gone; reads may miss what this node acknowledged
 	Insecure          bool               // listen on other addresses than loopback without authentication
 	Version           string             // of the program
 	Logger            *slog.Logger       // discards
@@ -68,6 +69,16 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// httpHost returns the host of the HTTP address as others reach it: its own, unless that is a
+// wildcard.
+func (c Config) httpHost() string {
+	host, _, err := net.SplitHostPort(c.HTTP)
+	if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && ip.IsUnspecified() {
+		return c.Advertise
+	}
+	return host
 }
 
 // names are what a node's name and zone may be: they travel in 512 bytes of gossip metadata

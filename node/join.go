@@ -39,6 +39,9 @@ func (n *Node) join(doc ring.Document) error {
 	if err != nil {
 		return fmt.Errorf("the ring document: %w", err)
 	}
+	if err := n.checkMember(doc); err != nil {
+		return err
+	}
 	// Before this the default n_val was the flag's, which is only for making a ring.
 	if err := n.openProps(r.N()); err != nil {
 		return err
@@ -64,6 +67,31 @@ func (n *Node) join(doc ring.Document) error {
 	return nil
 }
 
+// checkMember compares how the node was started with what the ring has of it. Another name is
+// most likely another member's directory; the rest is fixed since the ring was made.
+func (n *Node) checkMember(doc ring.Document) error {
+	for _, m := range doc.Members {
+		if m.UUID != n.self.UUID {
+			continue
+		}
+		if m.Name != n.self.Name {
+			return fmt.Errorf("data directory %s is that of member %s, and the node was started as %s: give it --name %s, or its own directory", n.dir.Path(), m.Name, n.self.Name, m.Name)
+		}
+		for _, fixed := range []struct {
+			what               string
+			given, unsaid, now any
+		}{
+			{"zone", n.self.Zone, "", m.Zone}, {"weight", n.self.Weight, 1, m.Weight},
+			{"partitions", n.cfg.Partitions, ring.DefaultPartitions, doc.Partitions}, {"n", n.cfg.N, ring.DefaultN, doc.N},
+		} {
+			if fixed.given != fixed.now && fixed.given != fixed.unsaid {
+				n.log.Warn("setting ignored: the ring was made with another value", "setting", fixed.what, "given", fixed.given, "ring", fixed.now)
+			}
+		}
+	}
+	return nil
+}
+
 // rebuild publishes a new view of the cluster. It is called by one goroutine at a time.
 func (n *Node) rebuild(r *ring.Ring) {
 	peers := map[string]gossip.Peer{}
@@ -83,6 +111,9 @@ func (n *Node) rebuild(r *ring.Ring) {
 		}
 		view.Replicas = append(view.Replicas, to)
 		view.Alive = append(view.Alive, p.Alive)
+		if old := n.view.Load(); old != nil && m.UUID != n.self.UUID && old.Alive[i] != p.Alive {
+			n.log.Info("member seen", "member", m.Name, "alive", p.Alive, "peer", p.Peer)
+		}
 	}
 	n.view.Store(view)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -77,7 +78,7 @@ func (n *Node) open() (err error) {
 
 	sc := n.cfg.Storage
 	sc.Dir, sc.Durability, sc.Run, sc.Logger = filepath.Join(n.dir.Path(), "objects"), n.cfg.Durability, run, n.log
-	if n.store, err = storage.Open(sc); err != nil {
+	if err := n.openStore(sc); err != nil {
 		return err
 	}
 	n.transport, err = transport.New(transport.Config{
@@ -93,7 +94,7 @@ func (n *Node) open() (err error) {
 	}
 	n.self = gossip.Self{
 		UUID: n.dir.Node(), Name: n.cfg.Name, Zone: n.cfg.Zone, Weight: n.cfg.Weight,
-		HTTP: advertised(n.cfg.Advertise, n.listener.Addr().String()),
+		HTTP: advertised(n.cfg.httpHost(), n.listener.Addr().String()),
 		Peer: advertised(n.cfg.Advertise, n.transport.Addr().String()),
 	}
 	n.former, err = gossip.NewFormer(gossip.FormConfig{
@@ -119,6 +120,32 @@ func (n *Node) open() (err error) {
 	n.http = httpapi.NewServer(api, httpapi.ServerConfig{Logger: n.log})
 	n.http.ConnState = n.countConn
 	return nil
+}
+
+// storeFile says that this node has had a store: from then on an empty one is a loss.
+const storeFile = "store.json"
+
+// openStore opens the store and refuses one that is not this node's, or has lost its objects: a
+// node without them would answer "not found" for what it has acknowledged.
+func (n *Node) openStore(cfg storage.Config) error {
+	_, err := n.dir.Load(storeFile)
+	had := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read whether there was a store: %w", err)
+	}
+	cfg.Owner, cfg.MustExist = n.dir.Node(), had && !n.cfg.AcceptEmptyStore
+	if had && n.cfg.AcceptEmptyStore {
+		n.log.Warn("an empty store is accepted: if it is empty, reads may miss what this node has acknowledged, until they have repaired it")
+	}
+	n.store, err = storage.Open(cfg)
+	if errors.Is(err, storage.ErrEmptied) {
+		return fmt.Errorf("%w; mount or restore them, or start with --accept-empty-store if they are lost: reads may then miss what only this node and one that is behind had", err)
+	}
+	if err != nil || had {
+		return err
+	}
+	// After the store: a crash in between leaves a store without the mark, which is only less strict.
+	return n.dir.Save(storeFile, []byte("{}\n"))
 }
 
 // countConn lets Close wait for the handlers, which net/http does not: a handler that outlived
@@ -159,9 +186,12 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	// One after the other, so that a stop never meets a node that is just joining.
 	err := n.participate(ctx)
+	n.log.Info("node stops")
 	stopped := n.stop()
 	serving.Wait()
-	return errors.Join(served, err, stopped, n.Close())
+	err = errors.Join(served, err, stopped, n.Close())
+	n.log.Info("node stopped", "clean", err == nil)
+	return err
 }
 
 func (n *Node) serveHTTP() error {
@@ -282,7 +312,7 @@ func (n *Node) View() *quorum.View { return n.view.Load() }
 // Ready returns why the node cannot serve object requests now, nil if it can.
 func (n *Node) Ready() error {
 	if n.view.Load() == nil {
-		return fmt.Errorf("the ring is not known yet: waiting for %d nodes", n.cfg.Expect)
+		return fmt.Errorf("there is no ring yet: %s", n.former.Waiting())
 	}
 	return n.store.Fenced()
 }
