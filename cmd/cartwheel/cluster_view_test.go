@@ -30,12 +30,12 @@ func startAnswering(t *testing.T, path, body string) {
 func TestStatus(t *testing.T) {
 	startAnswering(t, "/cluster", `{"ring_version":17,"settled":true,"cluster":"c","node":"n1","fenced":"the disk is full","members":[
 		{"name":"n1","uuid":"0123456789ab-cdef","status":"member","alive":true,"storage":"down","http":"127.0.0.1:8098","zone":"a","partitions":256,"share":0.3333},
-		{"name":"node-\u001b[31m2","uuid":"77","status":"leaving","alive":false,"zone":"","partitions":0,"share":0}]}`)
+		{"name":"node-\u001b[31m2","uuid":"77","status":"leaving","alive":false,"storage":"ok","zone":"","partitions":0,"share":0}]}`)
 	want := `ring version 17, settled; 1 of 2 members alive
 
-NAME            UUID      STATUS   ALIVE  STORAGE  ZONE  PARTITIONS  SHARE  HTTP
-n1              01234567  member   yes    down     a     256         33.3%  127.0.0.1:8098
-node-\x1b[31m2  77        leaving  no     -        -     0           0.0%   -
+NAME            UUID      STATUS   ALIVE  STORAGE  ZONE  REPLICAS  SHARE  HTTP
+n1              01234567  member   yes    down     a     256       33.3%  127.0.0.1:8098
+node-\x1b[31m2  77        leaving  no     -        -     0         0.0%   -
 
 n1 takes no writes: the disk is full
 `
@@ -49,6 +49,10 @@ n1 takes no writes: the disk is full
 	if !strings.Contains(got.stdout, "ring version 18, not settled") || strings.Contains(got.stdout, "writes") {
 		t.Errorf("not settled: %+v", got)
 	}
+	startAnswering(t, "/cluster", `{"node":"n1","ready":false,"not_ready":"it waits for 2 more nodes","members":[]}`)
+	cartwheel(t, "", "status").expect(t, "no ring", 1, "", "cartwheel: n1 is not ready: it waits for 2 more nodes\n")
+	startAnswering(t, "/cluster", `{"node":"n1","ready":false,"members":[]}`)
+	cartwheel(t, "", "status").expect(t, "no ring, no reason", 1, "", "cartwheel: n1 is not ready: the ring is not known yet\n")
 	startAnswering(t, "/elsewhere", ``)
 	cartwheel(t, "", "status").expect(t, "no such page", 1, "", "there is no /cluster")
 	startAnswering(t, "/cluster", `no JSON`)
@@ -91,6 +95,9 @@ replicas differ: n2; a read with r=all repairs the owners; no answer from n3
 	cartwheel(t, "", "explain", "b", "k").expect(t, "refused", 1, "", "there is no /cluster/explain?bucket=b&key=k")
 	startAnswering(t, "/cluster/explain?bucket=b&key=k", `{"type":"default"}`)
 	cartwheel(t, "", "explain", "b", "k").expect(t, "no owners", 1, "", "no owner")
+	if got := cartwheel(t, "", "explain", "--help"); !strings.Contains(got.stdout, "229cb5f0.3:1 reads run.epoch:counter") {
+		t.Errorf("help: %s", got.stdout)
+	}
 }
 
 func TestCompare(t *testing.T) {

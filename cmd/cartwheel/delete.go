@@ -23,6 +23,10 @@ deletes what it finds.`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Bucket, key.Key = args[0], args[1]
+			var err error
+			if opts.RequestID, err = requestID(opts.RequestID); err != nil {
+				return err
+			}
 			c, err := remote.client()
 			if err != nil {
 				return err
@@ -31,7 +35,7 @@ deletes what it finds.`,
 			opts.Context = strings.TrimSpace(opts.Context)
 			receipt, err := c.Delete(cmd.Context(), key, opts)
 			if err != nil {
-				return err
+				return writeError{err, opts.RequestID}
 			}
 			return printReceipt(cmd, verbose, receipt)
 		},
@@ -40,6 +44,7 @@ deletes what it finds.`,
 	f.StringVar(&opts.Context, "context", "", "context of the read that this delete follows")
 	f.StringVar(&opts.RW, "rw", "", "R and W when neither is given"+quorumWords)
 	f.BoolVarP(&verbose, "verbose", "v", false, "print the receipt: what the delete really met")
+	addRequestIDFlag(f, &opts.RequestID)
 	addCommonFlags(f, &key, &opts.Quorum)
 	addReadFlags(f, &opts.Quorum)
 	addWriteFlags(f, &opts.Quorum)

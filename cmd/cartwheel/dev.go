@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +32,8 @@ type devOptions struct {
 const (
 	devReadyWithin = 60 * time.Second
 	devStopWithin  = 15 * time.Second
+
+	untilStdinCloses = "--until-stdin-closes"
 )
 
 func newDevCmd() *cobra.Command {
@@ -79,6 +83,10 @@ func runDev(cmd *cobra.Command, o devOptions) error {
 		}
 		defer os.RemoveAll(dir)
 		o.data = dir
+	}
+	var err error
+	if o.data, err = filepath.Abs(o.data); err != nil { // the commands printed for restarts work anywhere
+		return fmt.Errorf("find the data directory: %w", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -143,7 +151,7 @@ func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, erro
 	args := []string{
 		"serve", "--name", n.name, "--data", filepath.Join(o.data, n.name), "--http", n.http, "--peer", at(i, 1),
 		"--expect", strconv.Itoa(o.nodes), "--partitions", strconv.Itoa(o.partitions), "--n", strconv.Itoa(o.n),
-		"--durability", o.durability, "--log-level", "warn", "--until-stdin-closes",
+		"--durability", o.durability, "--log-level", "warn", untilStdinCloses,
 	}
 	if i > 0 {
 		args = append(args, "--join", at(0, 1))
@@ -221,10 +229,33 @@ func watchNodes(ctx context.Context, nodes []*devNode, out io.Writer) error {
 		case <-ctx.Done():
 			return nil
 		case n := <-deaths:
-			fmt.Fprintf(out, "%s pid=%d died: %v; the others go on\n", n.name, n.cmd.Process.Pid, ended(n.err))
+			fmt.Fprintf(out, "%s pid=%d died: %v; the others go on\n  to start it again: %s\n  dev does not watch a node started so: stop it by hand\n",
+				n.name, n.cmd.Process.Pid, ended(n.err), n.restart())
 		}
 	}
 	return errors.New("all nodes have died")
+}
+
+// restart returns the shell command that starts the node again, on its own.
+func (n *devNode) restart() string {
+	var words []string
+	for _, arg := range n.cmd.Args {
+		if arg != untilStdinCloses {
+			words = append(words, shellQuote(arg))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// plainWord needs no quotes in a shell.
+var plainWord = regexp.MustCompile(`^[\w%+,./:=@-]+$`)
+
+// shellQuote returns the word as a POSIX shell reads it unchanged.
+func shellQuote(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func ended(err error) string {

@@ -33,7 +33,19 @@ type codeError int
 
 func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// report says on w what went wrong and what to do, in one sentence, and returns the exit code.
+// writeError is a failed write, which its request id makes safe to repeat.
+type writeError struct {
+	error
+	requestID string
+}
+
+func (e writeError) Unwrap() error { return e.error }
+
+// again says how to repeat the write.
+func (e writeError) again() string { return "repeat it safely with --request-id " + e.requestID }
+
+// report says on w what went wrong and what to do, in one sentence and the nodes' own reasons below it, and
+// returns the exit code.
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return exitDone
@@ -48,13 +60,14 @@ func report(w io.Writer, err error) int {
 	if errors.Is(err, client.ErrNotFound) {
 		return exitNotFound
 	}
-	if _, ok := errors.AsType[*client.QuorumError](err); ok {
+	if e, ok := errors.AsType[*client.QuorumError](err); ok && !notReady(e) {
 		return exitQuorum
 	}
 	return exitFailed
 }
 
-// sentence turns an error into plain words with a way out.
+// sentence turns an error into plain words with a way out. It is one line, unless nodes gave
+// reasons for a missed quorum: those follow, each on a line of its own.
 func sentence(err error) string {
 	if e, ok := errors.AsType[*client.NotFoundError](err); ok {
 		if e.Deleted {
@@ -63,13 +76,17 @@ func sentence(err error) string {
 		return e.Key.String() + " was not found"
 	}
 	if e, ok := errors.AsType[*client.QuorumError](err); ok {
-		return quorumSentence(e)
+		return quorumSentence(e, err)
 	}
 	if e, ok := errors.AsType[*client.StatusError](err); ok {
 		return statusSentence(e)
 	}
 	if e, ok := errors.AsType[*client.IndeterminateError](err); ok {
-		return fmt.Sprintf("the answer is missing (%s), so the write may or may not have been stored; read the key before writing again", cause(e.Err))
+		wayOut := "read the key before writing again"
+		if w, ok := errors.AsType[writeError](err); ok {
+			wayOut = w.again()
+		}
+		return fmt.Sprintf("the answer is missing (%s), so the write may or may not have been stored; %s", cause(e.Err), wayOut)
 	}
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
@@ -80,17 +97,44 @@ func sentence(err error) string {
 	return plain(err)
 }
 
-// quorumSentence passes on what the node said: why, and whether a write may become visible later.
-func quorumSentence(e *client.QuorumError) string {
-	s := "quorum not reached: " + strings.TrimSuffix(strings.ReplaceAll(plain(errors.New(e.Message)), ".; ", "; "), ".")
-	if e.RetryAfter > 0 {
-		return fmt.Sprintf("%s; try again in %v, or see \"cartwheel status\"", s, e.RetryAfter)
+// brief returns what went wrong without the way out.
+func brief(err error) string {
+	text, _, _ := strings.Cut(sentence(err), "; ")
+	return text
+}
+
+// notReadyText begins the answer of a node that does not serve yet. Such a node asked nobody, so
+// that no quorum was missed.
+const notReadyText = "this node is not ready"
+
+func notReady(e *client.QuorumError) bool { return strings.HasPrefix(e.Message, notReadyText) }
+
+// quorumSentence passes on what the node said: why, and whether a write may become visible
+// later. The reasons of the replicas come last, each on an indented line.
+func quorumSentence(e *client.QuorumError, err error) string {
+	if notReady(e) {
+		return strings.TrimPrefix(plain(errors.New(e.Message)), "this node is ")
 	}
-	return s + "; try again, or see \"cartwheel status\""
+	var said, reasons []string
+	for line := range strings.SplitSeq(e.Message, "\n") {
+		line = plain(errors.New(line))
+		if strings.HasPrefix(line, "Because: ") {
+			reasons = append(reasons, "\n  "+line)
+			continue
+		}
+		said = append(said, strings.TrimSuffix(line, "."))
+	}
+	wayOut := `try again, or see "cartwheel status"`
+	if w, ok := errors.AsType[writeError](err); ok {
+		wayOut = `see "cartwheel status", or ` + w.again()
+	} else if e.RetryAfter > 0 {
+		wayOut = fmt.Sprintf(`try again in %v, or see "cartwheel status"`, e.RetryAfter)
+	}
+	return "quorum not reached: " + strings.Join(said, "; ") + "; " + wayOut + strings.Join(reasons, "")
 }
 
 func statusSentence(e *client.StatusError) string {
-	message := strings.ReplaceAll(e.Message, "\n", "; ")
+	message := strings.ReplaceAll(strings.TrimPrefix(e.Message, "Error:\n"), "\n", "; ")
 	switch {
 	case e.Status >= 500:
 		return fmt.Sprintf("%s failed with status %d: %s; its log says more", e.Endpoint, e.Status, message)

@@ -68,7 +68,9 @@ func newExplainCmd(remote *remote) *cobra.Command {
 		Use:   "explain BUCKET KEY",
 		Short: "Show where a key lives and what each replica holds",
 		Long: `explain shows the partition and the preference list of a key, and what each of its replicas holds:
-clock and siblings. Replicas that differ from the others are marked.`,
+clock and siblings. Replicas that differ from the others are marked.
+
+229cb5f0.3:1 reads run.epoch:counter; a run is one life of a node's process, not its uuid.`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var raw json.RawMessage

@@ -34,6 +34,22 @@ func addWriteFlags(f *pflag.FlagSet, q *client.Quorum) {
 	f.StringVar(&q.DW, "dw", "", "replicas that must have it in their store"+quorumWords)
 }
 
+// addRequestIDFlag adds the id under which a write can be repeated.
+func addRequestIDFlag(f *pflag.FlagSet, id *string) {
+	f.StringVar(id, "request-id", "", "32 hex digits; a write repeated under the same id is stored once (default: a fresh one)")
+}
+
+// requestID returns the id that the flag gave, or a fresh one.
+func requestID(given string) (string, error) {
+	switch {
+	case given == "":
+		return client.NewRequestID(), nil
+	case len(given) != 32 || strings.Trim(given, "0123456789abcdefABCDEF") != "":
+		return "", usagef("--request-id %q is not 32 hex digits", given)
+	}
+	return given, nil
+}
+
 func addJSONFlag(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "json", false, "print JSON")
 }

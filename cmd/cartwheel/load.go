@@ -59,6 +59,9 @@ When nothing at all could be stored for the time of --retry-for, load gives up.`
 				return err
 			}
 			defer c.Close()
+			if err := remote.reach(cmd.Context()); err != nil {
+				return err
+			}
 			target.Bucket = args[0]
 			l.clients = clients
 			l.store = newStore(c, target, opts, replace)
@@ -68,7 +71,7 @@ When nothing at all could be stored for the time of --retry-for, load gives up.`
 	f := cmd.Flags()
 	f.IntVar(&clients, "clients", defaultClients, "lines stored at the same time")
 	f.BoolVar(&replace, "replace", false, "replace what a key holds; one more request per line")
-	f.BoolVar(&l.stopOnError, "stop-on-error", false, "stop at the first line that cannot be stored")
+	f.BoolVar(&l.stopOnError, "stop-on-error", false, "stop at the first line that cannot be stored; lines already under way are finished")
 	f.DurationVar(&l.retryFor, "retry-for", time.Minute, "how long to repeat a write that fails for a passing reason")
 	addCommonFlags(f, &target, &opts.Quorum)
 	addWriteFlags(f, &opts.Quorum)
@@ -96,6 +99,22 @@ func openInput(cmd *cobra.Command, name string) (io.ReadCloser, int64, error) {
 		return f, -1, nil
 	}
 	return f, info.Size(), nil
+}
+
+// reach fails if no endpoint gives an answer, whatever it says: then a load would only repeat
+// its first lines in vain. How it may fail otherwise the load itself will find.
+func (r *remote) reach(ctx context.Context) error {
+	// One attempt more than there are endpoints, so that each gets one.
+	c, err := client.New(client.Config{Endpoints: r.endpoints, Retries: len(r.endpoints)})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	err = c.GetJSON(ctx, "/ping", nil, new(any))
+	if _, answered := errors.AsType[*client.StatusError](err); !answered && errors.Is(err, client.ErrUnreachable) {
+		return err
+	}
+	return nil
 }
 
 // newStore returns the function that makes one attempt at storing a line's value. With replace

@@ -52,6 +52,33 @@ func TestLoadStoresEveryLine(t *testing.T) {
 	cartwheel(t, "", "load", "b", t.TempDir()).expect(t, "directory", 1, "", "is a directory")
 }
 
+// Without any node load ends before it reads a line; with one that answers it goes on.
+func TestLoadNeedsOneNode(t *testing.T) {
+	f := start(t)
+	node := os.Getenv(endpointVariable)
+	away := "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3,127.0.0.1:4,127.0.0.1:5"
+	line := `{"key":"k","value":"v"}`
+	t.Setenv(endpointVariable, away)
+	got := cartwheel(t, line, "load", "b", "-")
+	got.expect(t, "no node", 1, "", "cartwheel: no node answered (", `start a cluster with "cartwheel dev"`)
+	t.Setenv(endpointVariable, away+","+node)
+	if got := cartwheel(t, line, "load", "b", "-"); got.code != 0 {
+		t.Errorf("one node of six: %+v", got)
+	}
+	for _, status := range []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusNotFound} {
+		f.fault = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+			if r.URL.Path == "/ping" {
+				w.WriteHeader(status)
+			}
+			return r.URL.Path == "/ping"
+		}
+		t.Setenv(endpointVariable, node)
+		if got := cartwheel(t, line, "load", "b", "-"); got.code != 0 {
+			t.Errorf("status %d of /ping: %+v", status, got)
+		}
+	}
+}
+
 func TestLoadNamesFailedLines(t *testing.T) {
 	f := start(t)
 	f.fault = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
@@ -73,7 +100,7 @@ func TestLoadNamesFailedLines(t *testing.T) {
 	if got.code != exitFailed || !strings.HasPrefix(got.stdout, "stored 2, failed 4 (") {
 		t.Errorf("got %+v", got)
 	}
-	want := `line 2: the JSON object ends early
+	want := `line 2: the JSON object ends early; each line must be one JSON object
 line 3: key "refused": the node refused: the value is larger than 10 bytes
 line 4: the line is longer than 2162688 bytes
 line 5: unknown field "valeu"
@@ -181,6 +208,32 @@ func TestLoaderGivesUp(t *testing.T) {
 		c, err := runLoader(t, t.Context(), l, 1000)
 		if err == nil || !strings.Contains(err.Error(), "gave up") || c.stored != 0 || c.failed > 2*4 || c.took > 2*time.Minute || c.took < 30*time.Second {
 			t.Errorf("%+v, %v", c, err)
+		}
+	})
+}
+
+// The progress names what a line waits for, as long as it does.
+func TestLoaderShowsWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		l := &loader{clients: 1, retryFor: time.Minute, store: func(context.Context, string, string, client.Value) error {
+			if time.Since(began) < 10*time.Second {
+				return errAway
+			}
+			return nil
+		}}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = runLoader(t, t.Context(), l, 1)
+		}()
+		time.Sleep(5 * time.Second)
+		if got, want := l.progress().line(1000), "0 stored, 0 failed, waiting: no node answered (no endpoint answered: nobody home)"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		<-done
+		if c := l.progress(); c.waiting != "" || c.stored != 1 {
+			t.Errorf("at the end: %+v", c)
 		}
 	})
 }
@@ -298,8 +351,13 @@ func TestParseRecord(t *testing.T) {
 		{`{"key":"k","value":"v","extra":1}`, "", "", "", `unknown field "extra"`},
 		{`{"key":"k","value":"v"} {}`, "", "", "", "more after"},
 		{`{"key":"k","value":"v"`, "", "", "", "ends early"},
-		{`["k","v"]`, "", "", "", "cannot be a JSON array"},
-		{`nonsense`, "", "", "", "invalid character"},
+		{`["k","v"]`, "", "", "", "each line must be one JSON object"},
+		{`[{"key":"k","value":"v"}]`, "", "", "", "each line must be one JSON object"},
+		{`{"key":"k","value":"v"},`, "", "", "", "each line must be one JSON object"},
+		{`{`, "", "", "", "each line must be one JSON object"},
+		{`  "key": "k",`, "", "", "", "each line must be one JSON object"},
+		{`}`, "", "", "", "each line must be one JSON object"},
+		{`nonsense`, "", "", "", "each line must be one JSON object"},
 		{"{\"key\":\"k\",\"value\":\"\xff\"}", "", "", "", "not UTF-8"},
 		{`{"key":"k","value":"\ud800"}`, "k", "", "", "surrogate"},
 		{`{"key":"\udc00","value":"v"}`, "", "", "", "surrogate"},
@@ -358,16 +416,25 @@ func FuzzLineReader(f *testing.F) {
 func TestProgressLines(t *testing.T) {
 	c := counts{stored: 900, failed: 100, lines: 1000, bytes: 2500, took: 10 * time.Second}
 	for size, want := range map[int64]string{
-		-1:    "900 stored, 100 failed, 100 lines/s",
-		10000: "900 stored, 100 failed, 100 lines/s, 25%, about 30s left",
-		2500:  "900 stored, 100 failed, 100 lines/s, 100%, about 0s left",
+		-1:    "900 stored, 100 failed, 90 lines/s",
+		10000: "900 stored, 100 failed, 90 lines/s, 25%, about 30s left",
+		2500:  "900 stored, 100 failed, 90 lines/s, 100%, about 0s left",
 	} {
 		if got := c.line(size); got != want {
 			t.Errorf("size %d: %q, want %q", size, got, want)
 		}
 	}
-	if got := (counts{}).line(100); got != "0 stored, 0 failed, 0 lines/s" {
-		t.Errorf("at the start: %q", got)
+	for want, c := range map[string]counts{
+		"0 stored, 0 failed":                                              {},
+		"0 stored, 7 failed, waiting: why":                                {failed: 7, bytes: 50, took: time.Second, waiting: "why"},
+		"2 stored, 0 failed, 2 lines/s, 50%, about 1s left, waiting: why": {stored: 2, bytes: 50, took: time.Second, waiting: "why"},
+	} {
+		if got := c.line(100); got != want {
+			t.Errorf("%+v: %q, want %q", c, got, want)
+		}
+	}
+	if got := (counts{stored: 10, failed: 90, took: time.Second}).pace(); got != "1s, 10 lines/s" {
+		t.Errorf("pace: %q", got)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
@@ -381,8 +448,15 @@ func TestProgressLines(t *testing.T) {
 		show, finish := progressBar(&b, 10000)
 		show(c)
 		finish()
-		if !strings.Contains(b.String(), "900 stored, 100 failed, 100 lines/s") || !strings.Contains(b.String(), "25%") {
+		if !strings.Contains(b.String(), "900 stored, 100 failed, 90 lines/s") || !strings.Contains(b.String(), "25%") {
 			t.Errorf("bar: %q", b.String())
+		}
+		b.Reset()
+		show, finish = progressBar(&b, 10000)
+		show(counts{bytes: 2500, took: time.Second, waiting: strings.Repeat("x", 2*maxWaiting)})
+		finish()
+		if s := b.String(); !strings.Contains(s, "0 failed, waiting: "+strings.Repeat("x", maxWaiting)+" ") || strings.Contains(s, "25%") {
+			t.Errorf("bar that waits: %q", s)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type loader struct {
 	started    time.Time
 	lastStored time.Time // zero: nothing yet
 	counts     counts
+	retrying   int           // lines under way whose last attempt failed
+	lastError  error         // of such a line; read while there is one
 	failures   []lineFailure // those with the lowest numbers, in order
 	stop       error         // why reading should end, if it should
 	stopped    chan struct{} // closed when stop is set
@@ -51,6 +54,7 @@ type counts struct {
 	lines          int           // read, with blank ones
 	bytes          int64         // read
 	took           time.Duration // since the start
+	waiting        string        // the last error of a line that is being repeated; empty: none is
 }
 
 // lineFailure is a line that could not be stored.
@@ -165,6 +169,12 @@ func (l *loader) attempts(ctx context.Context, key string, value client.Value) e
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longest, pauseGrowth
 	var last error
+	var retrying bool
+	defer func() {
+		if retrying {
+			l.retry(-1, nil)
+		}
+	}()
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		last = l.store(ctx, key, requestID, value)
 		switch {
@@ -172,6 +182,11 @@ func (l *loader) attempts(ctx context.Context, key string, value client.Value) e
 			return struct{}{}, nil
 		case !passing(last) || l.retryFor == 0:
 			return struct{}{}, backoff.Permanent(last)
+		case retrying:
+			l.retry(0, last)
+		default:
+			retrying = true
+			l.retry(1, last)
 		}
 		if q, ok := errors.AsType[*client.QuorumError](last); ok && q.RetryAfter > 0 {
 			// The server's word counts; half a pause more, or all workers would return at once.
@@ -183,6 +198,16 @@ func (l *loader) attempts(ctx context.Context, key string, value client.Value) e
 		return nil
 	}
 	return last
+}
+
+// retry changes the number of lines that are being repeated, and keeps why one of them is.
+func (l *loader) retry(change int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retrying += change
+	if err != nil {
+		l.lastError = err
+	}
 }
 
 // passing reports whether an attempt failed for a reason that may pass.
@@ -220,8 +245,14 @@ func (l *loader) giveUp(began time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.retryFor > 0 && l.lastStored.Before(began) {
-		l.stopLocked("gave up, since no line could be stored for %v: %s", l.retryFor, sentence(err))
+		l.stopLocked("gave up, since no line could be stored for %v: %s", l.retryFor, firstLine(sentence(err)))
 	}
+}
+
+// firstLine leaves out the reasons of replicas, which the line's own failure names.
+func firstLine(s string) string {
+	first, _, _ := strings.Cut(s, "\n")
+	return first
 }
 
 // stopLocked ends the reading; the first reason counts.
@@ -245,6 +276,9 @@ func (l *loader) progress() counts {
 	c := l.counts
 	if !l.started.IsZero() {
 		c.took = time.Since(l.started)
+	}
+	if l.retrying > 0 {
+		c.waiting = brief(l.lastError)
 	}
 	return c
 }

@@ -119,7 +119,7 @@ func TestFailures(t *testing.T) {
 		code   int
 		words  []string
 	}{
-		"quorum":    {503, "W-value unsatisfied: 1/2\nThe write may still become visible.\n", 5, []string{"quorum not reached: W-value unsatisfied: 1/2", "try again in 2s", "cartwheel status"}},
+		"quorum":    {503, "W-value unsatisfied: 1/2\nThe write may still become visible.\n", 5, []string{"quorum not reached: W-value unsatisfied: 1/2", "cartwheel status"}},
 		"refused":   {400, "Bad timeout value \"abc\"\n", 1, []string{`the node refused: Bad timeout value "abc"`}},
 		"too large": {413, "the value is larger than 1048576 bytes\n", 1, []string{"the node refused: the value is larger"}},
 		"broken":    {500, "Error:\nboom\n", 1, []string{"status 500", "boom", "log"}},
@@ -145,10 +145,95 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: the error has %d lines, want 1", name, n)
 		}
 	}
-	f.fault = func(http.ResponseWriter, *http.Request, []byte) bool { panic(http.ErrAbortHandler) }
-	cartwheel(t, "", "put", "b", "k", "v").expect(t, "broken connection", 1, "", "may or may not have been stored", "read the key")
 	t.Setenv(endpointVariable, "http://127.0.0.1:1,127.0.0.1:2")
 	cartwheel(t, "", "put", "b", "k", "v").expect(t, "no node", 1, "", "no node answered", "refused", `"cartwheel dev"`, "--endpoint")
+}
+
+// A write that may have been stored names the id under which it can be repeated.
+func TestWritesCanBeRepeated(t *testing.T) {
+	f := start(t)
+	var sent []string
+	refused := func(text string) func(http.ResponseWriter, *http.Request, []byte) bool {
+		return func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+			sent = append(sent, r.Header.Get("X-Cartwheel-Request-Id"))
+			if text == "" {
+				panic(http.ErrAbortHandler)
+			}
+			w.Header().Set("Retry-After", "2")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, text)
+			return true
+		}
+	}
+	const id = "00112233445566778899aabbccddeeff"
+	put, remove := []string{"put", "b", "k", "v"}, []string{"delete", "b", "k"}
+	for _, args := range [][]string{put, remove} {
+		for text, tc := range map[string]struct {
+			code int
+			says string
+		}{
+			"":                           {exitFailed, "so the write may or may not have been stored; "},
+			"W-value unsatisfied: 1/2\n": {exitQuorum, "quorum not reached: W-value unsatisfied: 1/2; see \"cartwheel status\", or "},
+		} {
+			f.mu.Lock() // a handler whose connection broke may still be ending
+			f.fault, sent = refused(text), nil
+			f.mu.Unlock()
+			cartwheel(t, "", append(args, "--request-id", id)...).expect(t, args[0]+" "+text, tc.code, "", tc.says+"repeat it safely with --request-id "+id+"\n")
+			got := cartwheel(t, "", args...)
+			f.mu.Lock()
+			ids := sent
+			f.mu.Unlock()
+			got.expect(t, args[0]+" "+text, tc.code, "", "repeat it safely with --request-id "+ids[len(ids)-1]+"\n")
+			if ids[0] != id || ids[len(ids)-1] == id {
+				t.Errorf("%v: the request ids are %q", args, ids)
+			}
+		}
+	}
+	f.mu.Lock()
+	f.fault = refused("R-value unsatisfied: 1/2\n")
+	f.mu.Unlock()
+	cartwheel(t, "", "get", "b", "k").expect(t, "get", exitQuorum, "", "try again in 2s, or see \"cartwheel status\"\n")
+}
+
+// The reasons of replicas stand apart, below the sentence.
+func TestQuorumReasons(t *testing.T) {
+	f := start(t)
+	text := "R-value unsatisfied: 1/2\nBecause: transport: peer unreachable: 127.0.0.1:1\nBecause: the disk is full\n"
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+		if r.URL.Path == "/ping" {
+			return false
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, text)
+		return true
+	}
+	const reasons = "\n  Because: peer unreachable: 127.0.0.1:1\n  Because: the disk is full\n"
+	cartwheel(t, "", "get", "b", "k").expect(t, "get", exitQuorum, "",
+		"cartwheel: quorum not reached: R-value unsatisfied: 1/2; try again, or see \"cartwheel status\""+reasons)
+	got := cartwheel(t, `{"key":"k","value":"v"}`, "load", "b", "-", "--retry-for", "1ms")
+	if !strings.Contains(got.stderr, "line 1: key \"k\": quorum not reached: R-value unsatisfied: 1/2; try again, or see \"cartwheel status\""+reasons) ||
+		!strings.HasSuffix(got.stderr, "see \"cartwheel status\"\n") {
+		t.Errorf("load: %s", got.stderr)
+	}
+}
+
+// A node without a ring has missed no quorum.
+func TestNotReady(t *testing.T) {
+	f := start(t)
+	const text = "this node is not ready: it has no ring yet; wait until /readyz answers 200"
+	f.fault = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+		body := text + "\n"
+		if strings.HasPrefix(r.URL.Path, "/cluster") {
+			w.Header().Set("Content-Type", "application/json")
+			body = `{"error":"` + text + `"}`
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, body)
+		return true
+	}
+	for _, args := range []string{"get b k", "put b k v", "delete b k", "explain b k"} {
+		cartwheel(t, "", strings.Fields(args)...).expect(t, args, exitFailed, "", "cartwheel: not ready: it has no ring yet; wait until /readyz answers 200\n")
+	}
 }
 
 func TestUsageErrors(t *testing.T) {
@@ -157,6 +242,10 @@ func TestUsageErrors(t *testing.T) {
 		{"", "name a command"},
 		{"gte", "did you mean get?"},
 		{"frobnicate", "--help"},
+		{"help nope", `there is no command "nope"`},
+		{"help gte", "did you mean get?"},
+		{"put b k v --request-id 12", `--request-id "12" is not 32 hex digits`},
+		{"delete b k --request-id 0011223344556677889900112233445z", "32 hex digits"},
 		{"get", "arguments are missing; usage: cartwheel get BUCKET KEY"},
 		{"get b", "missing"},
 		{"get b k x", `too many arguments, the first extra one is "x"`},
@@ -182,6 +271,9 @@ func TestUsageErrors(t *testing.T) {
 	if got := cartwheel(t, "", "get", "--help"); got.code != exitDone || !strings.Contains(got.stdout, "BUCKET KEY") {
 		t.Errorf("help: %+v", got)
 	}
+	if got := cartwheel(t, "", "help", "load"); got.code != exitDone || !strings.Contains(got.stdout, "lines already under way are finished") {
+		t.Errorf("help load: %+v", got)
+	}
 }
 
 func TestEndpointFlagBeatsEnvironment(t *testing.T) {
@@ -200,6 +292,7 @@ func TestVersion(t *testing.T) {
 			t.Errorf("%q lacks %q", got.stdout, word)
 		}
 	}
+	cartwheel(t, "", "--version").expect(t, "--version", 0, "cartwheel "+version+"\n")
 	var v struct {
 		Version  string
 		Protocol int

@@ -12,6 +12,8 @@ import (
 const (
 	barInterval  = 200 * time.Millisecond
 	lineInterval = 5 * time.Second
+	// maxWaiting is how many characters of an error stand beside the bar, which has one line.
+	maxWaiting = 40
 )
 
 // showProgress shows the progress on w until the returned function is called: a bar on a
@@ -59,18 +61,21 @@ func progressBar(w io.Writer, size int64) (show func(counts), finish func()) {
 		progressbar.OptionClearOnFinish(),
 	)
 	show = func(c counts) {
-		bar.Describe(fmt.Sprintf("%d stored, %d failed, %.0f lines/s", c.stored, c.failed, c.rate()))
-		_ = bar.Set64(c.bytes)
+		c.waiting = fmt.Sprintf("%.*s", maxWaiting, c.waiting)
+		bar.Describe(c.summary() + c.trouble())
+		if c.stored > 0 { // or the bar would guess the time left from lines that wait
+			_ = bar.Set64(c.bytes)
+		}
 	}
 	return show, func() { _ = bar.Clear() }
 }
 
-// rate returns the lines finished per second.
+// rate returns the lines stored per second.
 func (c counts) rate() float64 {
 	if c.took <= 0 {
 		return 0
 	}
-	return float64(c.stored+c.failed) / c.took.Seconds()
+	return float64(c.stored) / c.took.Seconds()
 }
 
 // pace says how long it took and how fast it was.
@@ -78,12 +83,29 @@ func (c counts) pace() string {
 	return fmt.Sprintf("%v, %.0f lines/s", c.took.Round(10*time.Millisecond), c.rate())
 }
 
-// line is the progress in one line, with the time left when the size is known.
-func (c counts) line(size int64) string {
-	s := fmt.Sprintf("%d stored, %d failed, %.0f lines/s", c.stored, c.failed, c.rate())
-	if size <= 0 || c.bytes <= 0 {
+// summary says what was done, with the rate once there is one.
+func (c counts) summary() string {
+	s := fmt.Sprintf("%d stored, %d failed", c.stored, c.failed)
+	if c.stored == 0 {
 		return s
 	}
+	return fmt.Sprintf("%s, %.0f lines/s", s, c.rate())
+}
+
+// trouble says what lines wait for, if any do.
+func (c counts) trouble() string {
+	if c.waiting == "" {
+		return ""
+	}
+	return ", waiting: " + c.waiting
+}
+
+// line is the progress in one line, with the time left when the size is known. Before anything
+// was stored the time left is not known: what was read only waits.
+func (c counts) line(size int64) string {
+	if size <= 0 || c.bytes <= 0 || c.stored == 0 {
+		return c.summary() + c.trouble()
+	}
 	left := time.Duration(float64(c.took) * float64(size-c.bytes) / float64(c.bytes))
-	return fmt.Sprintf("%s, %d%%, about %v left", s, 100*c.bytes/size, left.Round(time.Second))
+	return fmt.Sprintf("%s, %d%%, about %v left%s", c.summary(), 100*c.bytes/size, left.Round(time.Second), c.trouble())
 }

@@ -36,6 +36,9 @@ a dash.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Bucket, key.Key = args[0], args[1]
 			var err error
+			if opts.RequestID, err = requestID(opts.RequestID); err != nil {
+				return err
+			}
 			if value.Meta, err = pairs("meta", meta); err != nil {
 				return err
 			}
@@ -59,7 +62,7 @@ a dash.`,
 			opts.Context = strings.TrimSpace(opts.Context)
 			obj, err := c.Put(cmd.Context(), key, value, opts)
 			if err != nil {
-				return err
+				return writeError{err, opts.RequestID}
 			}
 			return printReceipt(cmd, verbose, obj.Receipt)
 		},
@@ -70,6 +73,7 @@ a dash.`,
 	f.StringVar(&opts.Context, "context", "", "context of the read that this write replaces")
 	f.StringArrayVar(&meta, "meta", nil, "metadata as name=value, may be repeated")
 	f.BoolVarP(&verbose, "verbose", "v", false, "print the receipt: what the write really met")
+	addRequestIDFlag(f, &opts.RequestID)
 	addCommonFlags(f, &key, &opts.Quorum)
 	addWriteFlags(f, &opts.Quorum)
 	return cmd

@@ -20,6 +20,9 @@ const maxLineBytes = 2<<20 + 64<<10
 // errLineTooLong is a line beyond maxLineBytes; it was skipped.
 var errLineTooLong = fmt.Errorf("the line is longer than %d bytes", maxLineBytes)
 
+// errNoObject is a line that is not a whole JSON object, or more than one.
+var errNoObject = errors.New("each line must be one JSON object")
+
 // lineReader reads lines of bounded length. A line that is too long is skipped without being
 // kept, and reading goes on after it.
 type lineReader struct {
@@ -80,6 +83,9 @@ func parseRecord(line []byte) (key string, v client.Value, err error) {
 	if !utf8.Valid(line) {
 		return "", v, errors.New("the line is not UTF-8; give bytes as value_base64")
 	}
+	if !bytes.HasPrefix(bytes.TrimSpace(line), []byte("{")) { // an array, or a piece of what stands on several lines
+		return "", v, errNoObject
+	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	var rec record
@@ -87,7 +93,7 @@ func parseRecord(line []byte) (key string, v client.Value, err error) {
 		return "", v, malformed(err)
 	}
 	if rest := bytes.TrimSpace(line[dec.InputOffset():]); len(rest) > 0 {
-		return "", v, fmt.Errorf("there is more after the object: %.20q", rest)
+		return "", v, fmt.Errorf("there is more after the object: %.20q; %w", rest, errNoObject)
 	}
 	switch {
 	case rec.Key == "":
@@ -141,7 +147,7 @@ func malformed(err error) error {
 		return fmt.Errorf("%q cannot be a JSON %s", kind.Field, kind.Value)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errors.New("the JSON object ends early")
+		return fmt.Errorf("the JSON object ends early; %w", errNoObject)
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }

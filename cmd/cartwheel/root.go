@@ -22,6 +22,8 @@ func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cartwheel",
 		Short: "An always-writable, leaderless key-value store",
+		// Gives the flag --version.
+		Version: version,
 		Long: `cartwheel runs the nodes of a Cartwheel cluster and talks to running ones.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 siblings, 5 quorum not reached.`,
@@ -59,7 +61,25 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 siblings, 5 quorum n
 		newDevCmd(),
 		newVersionCmd(),
 	)
+	root.SetVersionTemplate("cartwheel {{.Version}}\n")
+	refuseUnknownTopics(root)
 	return root
+}
+
+// refuseUnknownTopics makes "help nope" a usage error like "nope".
+func refuseUnknownTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "help" {
+			continue
+		}
+		c.Args = func(_ *cobra.Command, topic []string) error {
+			if _, rest, err := root.Find(topic); err != nil || len(rest) > 0 {
+				return unknownCommand(root, strings.Join(topic, " "))
+			}
+			return nil
+		}
+	}
 }
 
 // unknownCommand says which command may have been meant.

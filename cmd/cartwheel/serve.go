@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -82,6 +83,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("durability", "fsync", "when a write counts: fsync (on the disk) or os (in the page cache)")
 	f.Bool("default-allow-mult", true, "keep siblings in buckets that do not say otherwise; false: last write wins")
 	f.Bool("insecure", false, "listen on addresses other than loopback although nothing authenticates clients and peers")
+	f.Bool("accept-empty-store", false, "start although the node's objects are gone: reads may miss what it had acknowledged")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("config", "", "YAML file with any of these flags as keys")
 	f.Bool("until-stdin-closes", false, "stop when standard input ends")
@@ -90,39 +92,55 @@ func addServeFlags(f *pflag.FlagSet) {
 
 // serveConfig folds flags, environment and file together.
 func serveConfig(f *pflag.FlagSet, logs io.Writer) (node.Config, error) {
-	k, err := settings(f)
+	k, from, err := settings(f)
 	if err != nil {
 		return node.Config{}, err
 	}
 	// A zero in the node's configuration means its default; said by the operator it is a mistake.
 	for _, key := range []string{"expect", "weight", "partitions", "n"} {
 		if k.Int(key) == 0 {
-			return node.Config{}, usagef("%s 0: use at least 1", key)
+			return node.Config{}, from.name(fmt.Errorf("%s 0: use at least 1", key))
 		}
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(k.String("log-level"))); err != nil {
-		return node.Config{}, usagef("log-level %q: use debug, info, warn or error", k.String("log-level"))
+		return node.Config{}, from.name(fmt.Errorf("log-level %q: use debug, info, warn or error", k.String("log-level")))
 	}
 	cfg := node.Config{
 		Name: k.String("name"), DataDir: k.String("data"), HTTP: k.String("http"), Peer: k.String("peer"),
 		Advertise: k.String("advertise"), Join: k.Strings("join"), Expect: k.Int("expect"),
 		Zone: k.String("zone"), Weight: k.Int("weight"), Partitions: k.Int("partitions"), N: k.Int("n"),
-		NoDefaultSiblings: !k.Bool("default-allow-mult"), Insecure: k.Bool("insecure"), Version: version,
+		NoDefaultSiblings: !k.Bool("default-allow-mult"), AcceptEmptyStore: k.Bool("accept-empty-store"), Insecure: k.Bool("insecure"), Version: version,
 		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	}
 	if cfg.Durability, err = node.ParseDurability(k.String("durability")); err != nil {
-		return node.Config{}, usageError{err}
+		return node.Config{}, from.name(err)
 	}
 	if err := cfg.WithDefaults().Validate(); err != nil {
-		return node.Config{}, usageError{err}
+		return node.Config{}, from.name(err)
 	}
 	return cfg, nil
 }
 
+// origins says for each setting that no flag gave which variable or file did.
+type origins map[string]string
+
+// name makes err a usage error. Each of its lines begins with a setting's name, and gets that
+// setting's origin put before it.
+func (o origins) name(err error) error {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		setting := line[:strings.IndexAny(line+":", " :")]
+		if origin, ok := o[setting]; ok {
+			lines[i] = origin + ": " + line
+		}
+	}
+	return usagef("%s", strings.Join(lines, "\n"))
+}
+
 // settings reads the layers, the weakest first.
-func settings(f *pflag.FlagSet) (*koanf.Koanf, error) {
-	k := koanf.New(".")
+func settings(f *pflag.FlagSet) (*koanf.Koanf, origins, error) {
+	k, from := koanf.New("."), origins{}
 	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
 		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-")
 		switch {
@@ -134,7 +152,10 @@ func settings(f *pflag.FlagSet) (*koanf.Koanf, error) {
 		return key, value
 	}})
 	if err := k.Load(fromEnv, nil); err != nil {
-		return nil, usagef("read the environment: %v", err)
+		return nil, nil, usagef("read the environment: %v", err)
+	}
+	for _, key := range k.Keys() {
+		from[key] = envPrefix + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 	}
 	path, _ := f.GetString("config")
 	if path == "" {
@@ -143,16 +164,19 @@ func settings(f *pflag.FlagSet) (*koanf.Koanf, error) {
 	if path != "" {
 		inFile := koanf.New(".")
 		if err := inFile.Load(file.Provider(path), yaml.Parser()); err != nil {
-			return nil, usagef("configuration file %s: %v", path, err)
+			return nil, nil, usagef("configuration file %s: %v", path, err)
 		}
 		for _, key := range inFile.Keys() {
 			if f.Lookup(key) == nil {
-				return nil, usagef("configuration file %s: there is no setting %q; the flags of \"cartwheel serve\" are the settings", path, key)
+				return nil, nil, usagef("configuration file %s: there is no setting %q; the flags of \"cartwheel serve\" are the settings", path, key)
+			}
+			if from[key] == "" {
+				from[key] = "configuration file " + path
 			}
 		}
 		// The file is the weakest: what the environment has goes on top of it.
 		if err := inFile.Merge(k); err != nil {
-			return nil, fmt.Errorf("merge the configuration: %w", err)
+			return nil, nil, fmt.Errorf("merge the configuration: %w", err)
 		}
 		k = inFile
 	}
@@ -168,11 +192,12 @@ func settings(f *pflag.FlagSet) (*koanf.Koanf, error) {
 			text = strings.Join(k.Strings(key), ",")
 		}
 		if err := typed.Set(key, text); err != nil {
-			return nil, usagef("%v", err)
+			return nil, nil, from.name(fmt.Errorf("%s %q: %w", key, text, errors.Unwrap(err)))
 		}
 	}
+	f.Visit(func(flag *pflag.Flag) { delete(from, flag.Name) }) // a flag beats them all
 	if err := k.Load(posflag.Provider(f, ".", k), nil); err != nil {
-		return nil, usagef("read the flags: %v", err)
+		return nil, nil, usagef("read the flags: %v", err)
 	}
-	return k, nil
+	return k, from, nil
 }

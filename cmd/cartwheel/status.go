@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,8 +16,10 @@ import (
 type clusterStatus struct {
 	RingVersion uint64         `json:"ring_version"`
 	Settled     bool           `json:"settled"`
-	Node        string         `json:"node"`   // that answered
-	Fenced      string         `json:"fenced"` // why its store takes no writes; empty: it does
+	Node        string         `json:"node"` // that answered
+	Ready       bool           `json:"ready"`
+	NotReady    string         `json:"not_ready"` // why the node is not ready, if it says so
+	Fenced      string         `json:"fenced"`    // why its store takes no writes; empty: it does
 	Members     []memberStatus `json:"members"`
 }
 
@@ -49,6 +52,9 @@ func newStatusCmd(remote *remote) *cobra.Command {
 			var s clusterStatus
 			if err := json.Unmarshal(raw, &s); err != nil {
 				return fmt.Errorf("read the answer of /cluster: %w", err)
+			}
+			if !s.Ready && len(s.Members) == 0 { // there is no ring to show
+				return fmt.Errorf("%s is not ready: %s", printable(cmp.Or(s.Node, "the node")), printable(cmp.Or(s.NotReady, "the ring is not known yet")))
 			}
 			_, err := io.WriteString(cmd.OutOrStdout(), s.render(newPalette(cmd.OutOrStdout())))
 			return err
@@ -92,7 +98,7 @@ func (s clusterStatus) render(p palette) string {
 		settled, paint = "not settled: a change of the ring is under way", p.warn
 	}
 	fmt.Fprintf(&b, "ring version %d, %s; %d of %d members alive\n\n", s.RingVersion, paint.Sprint(settled), alive, len(s.Members))
-	head := cells("NAME", "UUID", "STATUS", "ALIVE", "STORAGE", "ZONE", "PARTITIONS", "SHARE", "HTTP")
+	head := cells("NAME", "UUID", "STATUS", "ALIVE", "STORAGE", "ZONE", "REPLICAS", "SHARE", "HTTP")
 	rows := [][]cell{head}
 	for _, m := range s.Members {
 		rows = append(rows, m.row(p))
@@ -112,8 +118,8 @@ func (m memberStatus) row(p palette) []cell {
 	row[3].paint = p.good
 	if !m.Alive {
 		row[3] = cell{"no", p.bad}
-	}
-	if m.Storage == "down" {
+		row[4].text = "-" // the last it said of its store may no longer be true
+	} else if m.Storage == "down" {
 		row[4].paint = p.bad
 	}
 	if m.Status != "member" {
