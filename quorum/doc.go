@@ -47,8 +47,8 @@
 // followed, but for this: the coordinator of a put is any owner, nearest first, instead of
 // the first of the list; a put is minted by exactly one replica and merged by the others;
 // reads send one copy and digests instead of N copies; the paper's coordinator waits for all
-// N on reads to find stale copies, here only those counted are looked at, since the exchange
-// of trees finds the rest.
+// N on reads to find stale copies, here only those counted are looked at. The rest is left to
+// later reads; a background exchange comes later.
 //
 //	c := quorum.New(quorum.Config{}, view.Load)
 //	defer c.Close()
