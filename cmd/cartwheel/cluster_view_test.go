@@ -29,8 +29,8 @@ func startAnswering(t *testing.T, path, body string) {
 
 func TestStatus(t *testing.T) {
 	startAnswering(t, "/cluster", `{"ring_version":17,"settled":true,"cluster":"c","node":"n1","fenced":"the disk is full","members":[
-		{"name":"n1","uuid":"0123456789ab-cdef","status":"member","alive":true,"storage":"down","http":"127.0.0.1:8098","zone":"a","partitions":256,"share":0.3333},
-		{"name":"node-\u001b[31m2","uuid":"77","status":"leaving","alive":false,"storage":"ok","zone":"","partitions":0,"share":0}]}`)
+		{"name":"node-\u001b[31m2","uuid":"77","status":"leaving","alive":false,"storage":"ok","zone":"","partitions":0,"share":0},
+		{"name":"n1","uuid":"0123456789ab-cdef","status":"member","alive":true,"storage":"down","http":"127.0.0.1:8098","zone":"a","partitions":256,"share":0.3333}]}`)
 	want := `ring version 17, settled; 1 of 2 members alive
 
 NAME            UUID      STATUS   ALIVE  STORAGE  ZONE  REPLICAS  SHARE  HTTP

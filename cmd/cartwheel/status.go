@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,6 +101,8 @@ func (s clusterStatus) render(p palette) string {
 	fmt.Fprintf(&b, "ring version %d, %s; %d of %d members alive\n\n", s.RingVersion, paint.Sprint(settled), alive, len(s.Members))
 	head := cells("NAME", "UUID", "STATUS", "ALIVE", "STORAGE", "ZONE", "REPLICAS", "SHARE", "HTTP")
 	rows := [][]cell{head}
+	// The ring has them by uuid; people look for names.
+	slices.SortFunc(s.Members, func(a, b memberStatus) int { return strings.Compare(a.Name, b.Name) })
 	for _, m := range s.Members {
 		rows = append(rows, m.row(p))
 	}
