@@ -597,7 +597,7 @@ func TestFormerAddressReused(t *testing.T) {
 
 func TestLineup(t *testing.T) {
 	for _, c := range []struct {
-		name, self, nodes string // uuid:expect
+		name, self, nodes string // uuid:expect, or uuid=name:expect
 		want              string // uuids, or the start of the reason
 	}{
 		{"alone", "b", "b:1", "b"},
@@ -608,7 +608,8 @@ func TestLineup(t *testing.T) {
 		{"others wait", "b", "c:3 a:3 b:3", "node a has the lowest uuid"},
 		{"more than expected: the lowest", "a", "d:3 c:3 a:3 b:3", "a b c"},
 		{"the left over waits", "d", "d:3 c:3 a:3 b:3", "node a has the lowest uuid"},
-		{"different numbers", "a", "a:3 b:3 c:3 d:2", "node d was started with --expect 2"},
+		{"different numbers", "a", "a:3 b:3 c:3 d:2", "node d at d:7000 was started with --expect 2"},
+		{"one name for two", "c", "a=x:3 b:3 c=x:3", "two nodes are named x, at a:7000 and c:7000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			heard := map[string]greeting{}
@@ -616,7 +617,11 @@ func TestLineup(t *testing.T) {
 				var expect int
 				uuid, number, _ := strings.Cut(f, ":")
 				fmt.Sscan(number, &expect)
-				heard[uuid] = greeting{Self: Self{UUID: uuid, Name: uuid}, Expect: expect}
+				uuid, name, renamed := strings.Cut(uuid, "=")
+				if !renamed {
+					name = uuid
+				}
+				heard[uuid] = greeting{Self: Self{UUID: uuid, Name: name, Peer: uuid + ":7000"}, Expect: expect}
 			}
 			members, why := lineup(c.self, heard)
 			got := why

@@ -49,10 +49,15 @@ func lineup(self string, heard map[string]greeting) (members []Self, why string)
 		all = append(all, g)
 	}
 	slices.SortFunc(all, func(a, b greeting) int { return cmp.Compare(a.Self.UUID, b.Self.UUID) })
+	named := map[string]string{} // peer address by name
 	for _, g := range all {
 		if g.Expect != expect {
-			return nil, fmt.Sprintf("node %s was started with --expect %d, this node with --expect %d", g.Self.Name, g.Expect, expect)
+			return nil, fmt.Sprintf("node %s at %s was started with --expect %d, this node with --expect %d", g.Self.Name, g.Self.Peer, g.Expect, expect)
 		}
+		if other, taken := named[g.Self.Name]; taken {
+			return nil, fmt.Sprintf("two nodes are named %s, at %s and %s: give each its own --name", g.Self.Name, other, g.Self.Peer)
+		}
+		named[g.Self.Name] = g.Self.Peer
 	}
 	switch {
 	case len(all) < expect:
