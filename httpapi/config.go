@@ -46,6 +46,9 @@ type Node interface {
 	Ring() *ring.Ring
 	// Status returns a snapshot for the pages about the node. It never blocks.
 	Status() Status
+	// Samples returns what else the node counts, for /metrics; the same names at every call.
+	// It may ask the disk for its free space.
+	Samples() []Sample
 }
 
 // Status is a snapshot of a node.
@@ -57,7 +60,6 @@ type Status struct {
 	Members  []Member     // as gossip knows them, aligned with Ring().Members(); may be shorter
 	Settled  bool         // no change of the ring is open and no transfer runs
 	Quorum   quorum.Stats // of the coordinator
-	Samples  []Sample     // what else the node counts, for /metrics; the same names at every call
 }
 
 // Member is what a node knows of a member of the ring now.

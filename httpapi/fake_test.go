@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type cluster struct {
 	explain  func() ([]quorum.Copy, error)
 	table    *props.Table
 	ring     *ring.Ring
+	sampled  atomic.Int64 // calls of Samples
 	status   Status
 	panicked bool // the API's last net caught something
 }
@@ -55,8 +57,7 @@ func newCluster(t testing.TB) *cluster {
 		t.Fatal(err)
 	}
 	c.status = Status{Name: "n1", UUID: doc.Members[0].UUID, Settled: true,
-		Members: []Member{{Alive: true}, {Alive: true, StorageDown: true, HTTP: "elsewhere:1"}, {}},
-		Samples: []Sample{{Name: "malformed_frames_total", Help: "h", Value: 7}, {Name: "free_bytes", Help: "h", Value: 9, Gauge: true}}}
+		Members: []Member{{Alive: true}, {Alive: true, StorageDown: true, HTTP: "elsewhere:1"}, {}}}
 	c.table, err = props.NewTable(props.Config{Node: c.status.UUID, Defaults: props.Defaults{AllowMult: true, N: 3},
 		Save: func([]byte) error { return nil }}, nil)
 	if err != nil {
@@ -191,6 +192,11 @@ func (c *cluster) BucketEmpty(_ context.Context, typ, bucket string) (bool, erro
 func (c *cluster) Ring() *ring.Ring { return c.ring }
 
 func (c *cluster) Status() Status { return c.status }
+
+func (c *cluster) Samples() []Sample {
+	c.sampled.Add(1)
+	return []Sample{{Name: "malformed_frames_total", Help: "h", Value: 7}, {Name: "free_bytes", Help: "h", Value: 9, Gauge: true}}
+}
 
 func (c *cluster) Explain(_ context.Context, key ring.Key, n int) ([]quorum.Copy, error) {
 	if c.explain != nil {

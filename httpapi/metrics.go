@@ -102,7 +102,7 @@ func (c nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descReadRepairs, descInFlight, descRing, descOwned, descFenced, descMembers} {
 		ch <- d
 	}
-	for _, s := range c.node.Status().Samples {
+	for _, s := range c.node.Samples() {
 		ch <- s.desc()
 	}
 }
@@ -143,7 +143,7 @@ func (c nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descFenced, float64(fenced))
 	gauge(descMembers, float64(alive), "alive")
 	gauge(descMembers, float64(dead), "unreachable")
-	for _, s := range status.Samples {
+	for _, s := range c.node.Samples() {
 		kind := prometheus.CounterValue
 		if s.Gauge {
 			kind = prometheus.GaugeValue

@@ -122,6 +122,23 @@ func TestClusterPage(t *testing.T) {
 	}
 }
 
+// Samples may ask the disk. A probe must be answered even when the disk hangs.
+func TestProbesDoNotSample(t *testing.T) {
+	c := newCluster(t)
+	a := c.server(t)
+	before := c.sampled.Load() // the collector was described
+	for _, path := range []string{"/readyz", "/livez", "/ping", "/cluster", "/stats"} {
+		do(a, "GET", path, "")
+	}
+	if n := c.sampled.Load() - before; n != 0 {
+		t.Errorf("Samples was called %d times", n)
+	}
+	do(a, "GET", "/metrics", "")
+	if c.sampled.Load() == before {
+		t.Error("Samples was not called for /metrics")
+	}
+}
+
 func TestExplain(t *testing.T) {
 	c := newCluster(t)
 	a := c.server(t)

@@ -10,7 +10,6 @@ import (
 	"cartwheel/gossip"
 	"cartwheel/httpapi"
 	"cartwheel/props"
-	"cartwheel/quorum"
 	"cartwheel/ring"
 )
 
@@ -149,13 +148,12 @@ func (s *status) Status() httpapi.Status {
 			st.Members = append(st.Members, httpapi.Member{Alive: p.Alive, StorageDown: p.StorageDown, HTTP: p.HTTP, Peer: p.Peer})
 		}
 	}
-	st.Samples = (*Node)(s).samples(st.Quorum)
 	return st
 }
 
-// samples are the counters of the parts that /metrics has no other way to.
-func (n *Node) samples(q quorum.Stats) []httpapi.Sample {
-	st, tr := n.store.Stats(), n.transport.Stats()
+// Samples are the counters of the parts that /metrics has no other way to.
+func (s *status) Samples() []httpapi.Sample {
+	q, st, tr := s.coord.Stats(), s.store.Stats(), s.transport.Stats()
 	counter := func(name, help string, v float64) httpapi.Sample {
 		return httpapi.Sample{Name: name, Help: help, Value: v}
 	}
