@@ -52,8 +52,9 @@ type Config struct {
 	Conflict    func(addr string)   // another live process, at addr, uses this node's uuid; told again while it does
 	Logger      *slog.Logger        // discards
 
-	ProbeInterval time.Duration // between two probes of one node's choice; 1 s
-	ProbeTimeout  time.Duration // for a probe's direct answer; 1 s, as nodes may be short of CPU
+	// ProbeInterval is between two probes of one node's choice; 1 s. A probe waits half of it
+	// for a direct answer, and the other half for answers through others and over a stream.
+	ProbeInterval time.Duration
 	RejoinEvery   time.Duration // between two attempts to reach members that are not alive; 5 s
 	PullEvery     time.Duration // between two comparisons of digests without news; 10 s
 }
@@ -73,8 +74,7 @@ func (c Config) WithDefaults() Config {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&c.ProbeInterval, time.Second}, {&c.ProbeTimeout, time.Second},
-		{&c.RejoinEvery, 5 * time.Second}, {&c.PullEvery, 10 * time.Second},
+		{&c.ProbeInterval, time.Second}, {&c.RejoinEvery, 5 * time.Second}, {&c.PullEvery, 10 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -168,7 +168,9 @@ func (g *Gossip) Start() error {
 	c.Label = g.cfg.Cluster
 	c.Transport = wire
 	c.BindPort, c.AdvertiseAddr, c.AdvertisePort = int(addr.Port()), addr.Addr().String(), int(addr.Port())
-	c.ProbeInterval, c.ProbeTimeout = g.cfg.ProbeInterval, g.cfg.ProbeTimeout
+	// What memberlist calls the timeout is when it turns to other ways; all of them together
+	// have the interval. Were the two equal, one lost packet would make a member suspected.
+	c.ProbeInterval, c.ProbeTimeout = g.cfg.ProbeInterval, g.cfg.ProbeInterval/2
 	c.SuspicionMult = 6         // nodes share CPUs with others: better late than wrong
 	c.EnableCompression = false // messages are small, and their bytes are cheaper than the CPU
 	c.TCPTimeout = ioTimeout
