@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
@@ -68,6 +70,31 @@ func (s *Set) Bucket(typ, bucket string) Properties {
 		return e.parsed
 	}
 	return s.base
+}
+
+// Levels returns the different n_vals in use, ascending: the default's and those of buckets
+// that have one of their own. The slice is the caller's.
+func (s *Set) Levels() []int {
+	levels := []int{s.base.NVal}
+	for _, e := range s.buckets {
+		levels = append(levels, e.parsed.NVal)
+	}
+	slices.Sort(levels)
+	return slices.Compact(levels)
+}
+
+// Placement is a hash of which buckets have another n_val than the default, and which: as long
+// as it stays the same, so does every key's number of replicas.
+func (s *Set) Placement() uint64 {
+	var sum uint64
+	for k, e := range s.buckets {
+		if e.parsed.NVal != s.base.NVal {
+			h := fnv.New64a()
+			fmt.Fprintf(h, "%d %d %s%s", e.parsed.NVal, len(k.typ), k.typ, k.bucket) // never fails
+			sum ^= h.Sum64()
+		}
+	}
+	return sum
 }
 
 // JSON returns everything that is shown of a bucket: property -> JSON value, unknown names

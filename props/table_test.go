@@ -2,6 +2,7 @@ package props
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"cartwheel/vclock"
@@ -261,4 +262,31 @@ func TestForeignValue(t *testing.T) {
 	if got := string(table.Set().Encode()); got != string(doc) {
 		t.Errorf("passed on as %s, want %s", got, doc)
 	}
+}
+
+func TestLevelsAndPlacement(t *testing.T) {
+	table, _ := newTable(t, "n1")
+	none := table.Set().Placement()
+	check := func(step string, same bool, want ...int) {
+		t.Helper()
+		if got := table.Set().Levels(); !slices.Equal(got, want) {
+			t.Errorf("%s: levels %v, want %v", step, got, want)
+		}
+		if p := table.Set().Placement(); (p == none) != same {
+			t.Errorf("%s: placement %x, without properties %x", step, p, none)
+		}
+	}
+	check("empty", true, 3)
+	apply(t, table, "a", `{"props":{"r":1}}`)
+	check("another property", true, 3)
+	apply(t, table, "b", `{"props":{"n_val":5}}`)
+	check("n_val 5", false, 3, 5)
+	five := table.Set().Placement()
+	apply(t, table, "b", `{"props":{"n_val":2}}`)
+	check("n_val 2", false, 2, 3)
+	if table.Set().Placement() == five {
+		t.Error("n_val 5 and 2 have one placement")
+	}
+	apply(t, table, "b", `{"props":{"n_val":3}}`)
+	check("n_val as the default's", true, 3)
 }
