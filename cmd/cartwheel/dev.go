@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cartwheel/chaos"
 	"cartwheel/node"
 )
 
@@ -27,6 +28,7 @@ import (
 type devOptions struct {
 	nodes, port, partitions, n int
 	data, durability           string
+	chaos                      bool
 }
 
 const (
@@ -45,7 +47,10 @@ func newDevCmd() *cobra.Command {
 Node i serves HTTP at PORT+10*(i-1); its peer port is one above.
 
 Without --data the nodes keep their data in a temporary directory that is removed at the
-end. With it they keep it in DIR/n1, DIR/n2, ... and a second start goes on with it.`,
+end. With it they keep it in DIR/n1, DIR/n2, ... and a second start goes on with it.
+
+With --chaos, "cartwheel chaos" kills, pauses and restarts the nodes and cuts the links
+between them; it talks to PORT+9, on 127.0.0.1 alone. For trying and testing.`,
 		Args: arguments(0, 0),
 	}
 	f := cmd.Flags()
@@ -55,6 +60,7 @@ end. With it they keep it in DIR/n1, DIR/n2, ... and a second start goes on with
 	f.IntVar(&o.partitions, "partitions", 256, "partitions of a new ring, a power of two")
 	f.StringVar(&o.durability, "durability", "fsync", "when a write counts: fsync (on the disk) or os (in the page cache)")
 	f.IntVar(&o.n, "n", 3, "replicas of each key in a new ring")
+	f.BoolVar(&o.chaos, "chaos", false, "let \"cartwheel chaos\" break the nodes and the links between them")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDev(cmd, o) }
 	return cmd
 }
@@ -63,10 +69,15 @@ end. With it they keep it in DIR/n1, DIR/n2, ... and a second start goes on with
 type devNode struct {
 	name string
 	http string // host:port
+	peer string // host:port
 	cmd  *exec.Cmd
 	in   io.Closer     // the process stops when this end of its standard input closes
 	done chan struct{} // closed when the process has ended
 	err  error         // how it ended; read after done
+
+	switches linkSwitches // nil without --chaos
+	paused   bool         // guarded by devChaos.mu
+	asked    bool         // somebody wanted it to end; guarded by devChaos.mu
 }
 
 func runDev(cmd *cobra.Command, o devOptions) error {
@@ -94,21 +105,48 @@ func runDev(cmd *cobra.Command, o devOptions) error {
 	}
 	out := &lockedWriter{w: cmd.OutOrStdout()}
 	logs := &lockedWriter{w: cmd.ErrOrStderr()}
+	start := func(i int) (*devNode, error) {
+		n, err := startNode(self, o, i, logs)
+		if err == nil {
+			fmt.Fprintf(out, "%s  http://%s  pid=%d\n", n.name, n.http, n.cmd.Process.Pid)
+		}
+		return n, err
+	}
+	var control net.Listener
+	if o.chaos {
+		if control, err = net.Listen("tcp", o.at(0, chaosOffset)); err != nil {
+			return fmt.Errorf("listen for \"cartwheel chaos\": %w", err)
+		}
+		defer control.Close()
+	}
 	var nodes []*devNode
 	defer func() { stopAll(nodes) }()
 	for i := range o.nodes {
-		n, err := startNode(self, o, i, logs)
+		n, err := start(i)
 		if err != nil {
 			return err
 		}
 		nodes = append(nodes, n)
-		fmt.Fprintf(out, "%s  http://%s  pid=%d\n", n.name, n.http, n.cmd.Process.Pid)
+	}
+	if o.chaos {
+		fmt.Fprintf(out, "chaos  http://%s\n", control.Addr())
+		if err := releaseAll(nodes); err != nil {
+			return err
+		}
 	}
 	if err := allReady(cmd.Context(), nodes); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "ready: %d nodes, data in %s; try: curl http://%s/cluster\n", len(nodes), o.data, nodes[0].http)
+	if o.chaos {
+		return newDevChaos(nodes, start, out).run(cmd.Context(), control)
+	}
 	return watchNodes(cmd.Context(), nodes, out)
+}
+
+// at returns the address of the i-th node's port that is so far above its first.
+func (o devOptions) at(i, offset int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port+10*i+offset))
 }
 
 // check refuses values before any process is started with them.
@@ -131,30 +169,33 @@ func (o devOptions) check() error {
 
 // portsFree finds a taken port before any node has to.
 func portsFree(o devOptions) error {
+	var addrs []string
 	for i := range o.nodes {
-		for port := o.port + 10*i; port <= o.port+10*i+1; port++ {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-			if err != nil {
-				return fmt.Errorf("port %d of 127.0.0.1 cannot be used (%v); choose others with --port", port, errors.Unwrap(errors.Unwrap(err)))
-			}
-			l.Close()
+		addrs = append(addrs, o.at(i, 0), o.at(i, 1))
+	}
+	if o.chaos {
+		addrs = append(addrs, o.at(0, chaosOffset))
+	}
+	for _, addr := range addrs {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			host, port, _ := net.SplitHostPort(addr)
+			return fmt.Errorf("port %s of %s cannot be used (%v); choose others with --port", port, host, errors.Unwrap(errors.Unwrap(err)))
 		}
+		l.Close()
 	}
 	return nil
 }
 
 func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, error) {
-	at := func(i, offset int) string {
-		return net.JoinHostPort("127.0.0.1", strconv.Itoa(o.port+10*i+offset))
-	}
-	n := &devNode{name: fmt.Sprintf("n%d", i+1), http: at(i, 0), done: make(chan struct{})}
+	n := &devNode{name: fmt.Sprintf("n%d", i+1), http: o.at(i, 0), peer: o.at(i, 1), done: make(chan struct{})}
 	args := []string{
-		"serve", "--name", n.name, "--data", filepath.Join(o.data, n.name), "--http", n.http, "--peer", at(i, 1),
+		"serve", "--name", n.name, "--data", filepath.Join(o.data, n.name), "--http", n.http, "--peer", n.peer,
 		"--expect", strconv.Itoa(o.nodes), "--partitions", strconv.Itoa(o.partitions), "--n", strconv.Itoa(o.n),
 		"--durability", o.durability, "--log-level", "warn", untilStdinCloses,
 	}
 	if i > 0 {
-		args = append(args, "--join", at(0, 1))
+		args = append(args, "--join", o.at(0, 1))
 	}
 	n.cmd = exec.Command(self, args...)
 	// A group of its own: Ctrl-C reaches dev alone, which then stops the nodes in order.
@@ -167,12 +208,15 @@ func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, erro
 	if err != nil {
 		return nil, fmt.Errorf("start node %s: %w", n.name, err)
 	}
-	if err := n.cmd.Start(); err != nil {
+	if err := n.launch(o.chaos); err != nil {
 		return nil, fmt.Errorf("start node %s: %w", n.name, err)
 	}
 	n.in = in
 	go func() { // ends with the process; done tells
 		defer close(n.done)
+		if n.switches != nil {
+			defer n.switches.Close() // pipes, to which nothing is owed any more
+		}
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			fmt.Fprintf(logs, "%s | %s\n", n.name, lines.Text())
@@ -180,6 +224,24 @@ func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, erro
 		n.err = n.cmd.Wait()
 	}()
 	return n, nil
+}
+
+// launch starts the process, with switches if wanted.
+func (n *devNode) launch(switches bool) error {
+	if !switches {
+		return n.cmd.Start()
+	}
+	controller, err := chaos.Attach(n.cmd)
+	if err != nil {
+		return err
+	}
+	n.switches = controller
+	err = n.cmd.Start()
+	controller.Started()
+	if err != nil {
+		err = errors.Join(err, controller.Close())
+	}
+	return err
 }
 
 // allReady waits until every node serves.
@@ -269,6 +331,7 @@ func ended(err error) string {
 func stopAll(nodes []*devNode) {
 	for _, n := range nodes {
 		_ = n.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+		_ = n.cmd.Process.Signal(syscall.SIGCONT) // it may be paused, and would hear nothing
 		n.in.Close()
 	}
 	limit := time.After(devStopWithin)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"cartwheel/chaos"
 	"cartwheel/node"
 )
 
@@ -53,6 +55,14 @@ any of them serve. A node that was a member before finds its cluster again by it
 				stop()
 			}()
 		}
+		if fds, given := os.LookupEnv(chaos.Variable); given { // by "dev --chaos" alone
+			switches, err := chaos.Inherit(fds, cfg.Peer)
+			if err != nil {
+				return usageError{err}
+			}
+			defer switches.Close()
+			cfg.Network = switches.Network()
+		}
 		n, err := node.New(cfg)
 		if err != nil {
 			return err
@@ -83,7 +93,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("durability", "fsync", "when a write counts: fsync (on the disk) or os (in the page cache)")
 	f.Bool("default-allow-mult", true, "keep siblings in buckets that do not say otherwise; false: last write wins")
 	f.Bool("insecure", false, "listen on addresses other than loopback although nothing authenticates clients and peers")
-	f.Bool("accept-empty-store", false, "start although the node's objects are gone: reads may miss what it had acknowledged")
+	f.Bool("accept-empty-store", false, "start although the objects are gone of a node that no other member has copies of")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("config", "", "YAML file with any of these flags as keys")
 	f.Bool("until-stdin-closes", false, "stop when standard input ends")

@@ -42,3 +42,22 @@ func TestSettingsNameTheirOrigin(t *testing.T) {
 		})
 	}
 }
+
+// What "dev --chaos" gives its nodes shows nowhere else, and is never taken up by mistake.
+func TestServeHasNoSwitches(t *testing.T) {
+	help := cartwheel(t, "", "serve", "--help")
+	if help.code != exitDone || strings.Contains(strings.ToLower(help.stdout), "chaos") {
+		t.Errorf("exit code %d; the help speaks of chaos:\n%s", help.code, help.stdout)
+	}
+	for _, fds := range []string{"", "7", "9998,9999", "three,four"} {
+		t.Run(fds, func(t *testing.T) {
+			t.Setenv("CARTWHEEL_CHAOS_FD", fds)
+			data := filepath.Join(t.TempDir(), "data")
+			cartwheel(t, "", "serve", "--name", "n1", "--data", data).expect(t, fds, exitUsage, "",
+				"cartwheel: CARTWHEEL_CHAOS_FD="+fds+" does not come from \"cartwheel dev --chaos\", unset it: ")
+			if _, err := os.Stat(data); err == nil {
+				t.Error("the node has begun")
+			}
+		})
+	}
+}
