@@ -27,6 +27,28 @@ func startAnswering(t *testing.T, path, body string) {
 	t.Setenv(endpointVariable, srv.URL)
 }
 
+// What is left to repair stands below the table.
+func TestStatusOfRepair(t *testing.T) {
+	startAnswering(t, "/cluster", `{"ring_version":1,"settled":true,"node":"n1","ready":true,"members":[
+		{"name":"n2","uuid":"2","status":"member","alive":true,"storage":"ok","calls":"open","partitions":16,"share":1}],
+		"repair":{"hints_pending":7,"hints":[{"owner":"n2","uuid":"2","count":7,"bytes":900,"error":"no answer"}],
+		"dirty":[{"owner":"n3","uuid":"3","partitions":[1,9]}],"unsure":[4],"rebuilding":2,"exchanges":0,
+		"verified":[{"peer":"n2","uuid":"2","partitions":16,"never":0,"oldest_seconds":12.4},{"peer":"n3","uuid":"3","partitions":16,"never":3,"oldest_seconds":1}]}}`)
+	want := `ring version 1, settled; 1 of 1 members alive
+
+NAME  UUID  STATUS  ALIVE   STORAGE  ZONE  REPLICAS  SHARE   HTTP
+n2    2     member  silent  ok       -     16        100.0%  -
+
+n1 keeps 7 hints for n2; not delivered: no answer
+n3 lacks writes in 2 partitions, to be compared with it first
+n1 may lack acknowledged writes in 1 partitions and does not vote on reads of them
+n1 is scanning 2 partitions before they can be compared
+n1 and n2 compare 16 partitions: all within the last 12 s
+n1 and n3 compare 16 partitions: 3 not yet since n1 started
+`
+	cartwheel(t, "", "status").expect(t, "repair", 0, want)
+}
+
 func TestStatus(t *testing.T) {
 	startAnswering(t, "/cluster", `{"ring_version":17,"settled":true,"cluster":"c","node":"n1","fenced":"the disk is full","members":[
 		{"name":"node-\u001b[31m2","uuid":"77","status":"leaving","alive":false,"storage":"ok","zone":"","partitions":0,"share":0},

@@ -57,8 +57,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 siblings, 5 quorum n
 		newLoadCmd(remote),
 		newStatusCmd(remote),
 		newExplainCmd(remote),
+		newCheckCmd(remote),
 		newServeCmd(),
 		newDevCmd(),
+		newChaosCmd(),
 		newVersionCmd(),
 	)
 	root.SetVersionTemplate("cartwheel {{.Version}}\n")

@@ -22,6 +22,27 @@ type clusterStatus struct {
 	NotReady    string         `json:"not_ready"` // why the node is not ready, if it says so
 	Fenced      string         `json:"fenced"`    // why its store takes no writes; empty: it does
 	Members     []memberStatus `json:"members"`
+	Repair      repairStatus   `json:"repair"` // as the node that answered knows it
+}
+
+type repairStatus struct {
+	Hints []struct {
+		Owner string `json:"owner"`
+		Count int64  `json:"count"`
+		Error string `json:"error"` // of the last attempt to deliver; empty if it went well
+	} `json:"hints"`
+	Dirty []struct {
+		Owner      string `json:"owner"`
+		Partitions []int  `json:"partitions"`
+	} `json:"dirty"`
+	Unsure     []int `json:"unsure"`
+	Rebuilding int   `json:"rebuilding"`
+	Verified   []struct {
+		Peer          string  `json:"peer"`
+		Partitions    int     `json:"partitions"`
+		Never         int     `json:"never"`
+		OldestSeconds float64 `json:"oldest_seconds"`
+	} `json:"verified"`
 }
 
 type memberStatus struct {
@@ -30,6 +51,7 @@ type memberStatus struct {
 	Status     string  `json:"status"`
 	Alive      bool    `json:"alive"`
 	Storage    string  `json:"storage"` // "ok", or "down" if its store takes no writes
+	Calls      string  `json:"calls"`   // "ok", or "open" while it is left alone as it did not answer
 	Zone       string  `json:"zone"`
 	HTTP       string  `json:"http"`
 	Partitions int     `json:"partitions"`
@@ -110,10 +132,46 @@ func (s clusterStatus) render(p palette) string {
 		head[i].paint = p.head
 	}
 	appendTable(&b, rows)
+	s.Repair.render(&b, printable(s.Node), p)
 	if s.Fenced != "" {
 		fmt.Fprintf(&b, "\n%s\n", p.bad.Sprintf("%s takes no writes: %s", printable(s.Node), printable(s.Fenced)))
 	}
 	return b.String()
+}
+
+// render says what is not where it belongs, as the node knows it, and how fresh that knowledge is.
+func (r repairStatus) render(b *strings.Builder, node string, p palette) {
+	lines := 0
+	say := func(format string, args ...any) {
+		if lines == 0 {
+			b.WriteByte('\n')
+		}
+		lines++
+		fmt.Fprintf(b, format+"\n", args...)
+	}
+	for _, h := range r.Hints {
+		text := fmt.Sprintf("%s keeps %d hints for %s", node, h.Count, printable(h.Owner))
+		if h.Error != "" {
+			text += "; not delivered: " + printable(h.Error)
+		}
+		say("%s", p.warn.Sprint(text))
+	}
+	for _, d := range r.Dirty {
+		say("%s", p.warn.Sprintf("%s lacks writes in %d partitions, to be compared with it first", printable(d.Owner), len(d.Partitions)))
+	}
+	if n := len(r.Unsure); n > 0 {
+		say("%s", p.bad.Sprintf("%s may lack acknowledged writes in %d partitions and does not vote on reads of them", node, n))
+	}
+	if r.Rebuilding > 0 {
+		say("%s is scanning %d partitions before they can be compared", node, r.Rebuilding)
+	}
+	for _, v := range r.Verified {
+		age := fmt.Sprintf("all within the last %.0f s", v.OldestSeconds)
+		if v.Never > 0 {
+			age = fmt.Sprintf("%d not yet since %s started", v.Never, node)
+		}
+		say("%s and %s compare %d partitions: %s", node, printable(v.Peer), v.Partitions, age)
+	}
 }
 
 func (m memberStatus) row(p palette) []cell {
@@ -122,6 +180,8 @@ func (m memberStatus) row(p palette) []cell {
 	if !m.Alive {
 		row[3] = cell{"no", p.bad}
 		row[4].text = "-" // the last it said of its store may no longer be true
+	} else if m.Calls == "open" {
+		row[3] = cell{"silent", p.warn}
 	} else if m.Storage == "down" {
 		row[4].paint = p.bad
 	}
