@@ -22,10 +22,11 @@ const recordOverheadBytes = 64
 // pending is a record that the batch under way has changed or looked at.
 type pending struct {
 	key    Key
-	old    stored // in the database
-	record vclock.Record
+	old    stored        // in the database
+	record vclock.Record // as it stands; zero if it is missing
 	dirty  bool
 	size   int64 // of the record as it stands, if dirty
+	charge int64 // of a hint: what the record as it stands takes of the space for hints
 }
 
 // batch is the overlay of the operations that become durable together.
@@ -34,6 +35,7 @@ type batch struct {
 	dirty   []*pending // in the order of their first change
 	bytes   int64      // of the dirty records
 	read    int64      // of the records as they were read
+	hints   int64      // by which the space for hints grows
 }
 
 // run is the committer's goroutine; it ends when the queue is closed and empty.
@@ -47,7 +49,7 @@ func (s *Store) run() {
 			return
 		}
 		for len(ops) > 0 {
-			n, err := s.commitBatch(ops)
+			n, err := s.step(ops)
 			if err != nil {
 				s.fence(err, false)
 				s.finish(ops, s.queue.reason())
@@ -62,19 +64,30 @@ func (s *Store) run() {
 	}
 }
 
+// step does the next thing that ops ask for: a batch, or what happens between two of them. It
+// returns how many operations that were.
+func (s *Store) step(ops []*op) (n int, err error) {
+	if ops[0].kind == opMark {
+		return 1, s.mark(ops[0])
+	}
+	return s.commitBatch(ops)
+}
+
 // finish answers operations, unless the guard did. A batch failed as a whole: Badger may have
 // applied a part of it, so what happened to each operation is unknown.
 func (s *Store) finish(ops []*op, batchErr error) {
 	s.busySince.Store(0)
-	if !s.queue.settle(len(ops)) {
-		return
-	}
+	ours := s.queue.settle(len(ops))
 	for _, o := range ops {
-		err := o.err
-		if batchErr != nil {
-			err = batchErr
+		switch {
+		case !ours && o.at != 0:
+			s.snapshots.release(o.at)
+		case !ours:
+		case batchErr != nil:
+			o.fail(batchErr)
+		default:
+			o.succeed()
 		}
-		o.answer(o.result, err)
 	}
 	clear(ops) // the queue appends to the same array for some time
 }
@@ -93,7 +106,7 @@ func (s *Store) commitBatch(ops []*op) (n int, err error) {
 	b := batch{records: make(map[Key]*pending, len(ops))}
 	txn := s.db.NewTransactionAt(s.last, false)
 	defer txn.Discard()
-	for n < len(ops) && b.bytes < s.limits.txnBytes && b.read < s.limits.txnBytes {
+	for n < len(ops) && ops[n].kind != opMark && b.bytes < s.limits.txnBytes && b.read < s.limits.txnBytes {
 		if err := s.apply(txn, &b, ops[n]); err != nil {
 			return 0, err
 		}
@@ -102,7 +115,7 @@ func (s *Store) commitBatch(ops []*op) (n int, err error) {
 	w := writer{s: s}
 	defer w.discard()
 	for _, p := range b.dirty {
-		if err := w.save(p.key, p.old, p.record.Append(make([]byte, 0, p.size))); err != nil {
+		if err := w.replace(p); err != nil {
 			return 0, err
 		}
 	}
@@ -110,6 +123,7 @@ func (s *Store) commitBatch(ops []*op) (n int, err error) {
 		return 0, err
 	}
 	s.stats.batches.Add(1)
+	s.report(&b)
 	s.hooks.synced()
 	return n, nil
 }
@@ -141,15 +155,18 @@ func (s *Store) apply(txn *badger.Txn, b *batch, o *op) error {
 		if err := s.queue.reason(); err != nil {
 			return err
 		}
-		p.record = p.old.record
+		p.record, p.charge = p.old.record, storedCharge(o.key, p.old)
 		b.read += int64(p.old.size)
 		b.records[o.key] = p
 		s.noteDamage(o.key, p.old)
 	}
-	if o.put {
+	switch o.kind {
+	case opPut:
 		s.applyPut(b, p, o)
-	} else {
+	case opMerge:
 		s.applyMerge(b, p, o)
+	case opDrop:
+		s.applyDrop(b, p, o)
 	}
 	return nil
 }
@@ -166,6 +183,11 @@ func (s *Store) applyPut(b *batch, p *pending, o *op) {
 	if o.err = s.admit(p.record.Object, &o.write); o.err != nil {
 		s.stats.refused.Add(1)
 		return
+	}
+	if o.key.Hint != "" {
+		if o.err = s.admitHint(b, p, previewSize(p.record.Object, &o.write)); o.err != nil {
+			return
+		}
 	}
 	o.write.Time = s.clock.Now(p.record.Object.LatestTime())
 	s.change(b, p, p.record.Put(o.write, s.actors))
@@ -195,6 +217,11 @@ func (s *Store) applyMerge(b *batch, p *pending, o *op) {
 		s.stats.unchanged.Add(1)
 		return
 	}
+	if o.key.Hint != "" {
+		if o.err = s.admitHint(b, p, recordSize(record)); o.err != nil {
+			return
+		}
+	}
 	if n := record.Object.Conflicts(); n > p.record.Object.Conflicts() {
 		s.stats.conflicts.Add(1)
 		s.log.Error("two values share one dot; both are kept", "partition", o.key.Partition, "key", o.key.Name, "count", n)
@@ -202,11 +229,32 @@ func (s *Store) applyMerge(b *batch, p *pending, o *op) {
 	s.change(b, p, record)
 }
 
-// change makes record the pending record.
+// applyDrop deletes the record that the drop names. What is left is the zero record: the actor goes
+// with it, so that a later put opens a fresh one. Kept, it would mint its first dot once more.
+func (s *Store) applyDrop(b *batch, p *pending, o *op) {
+	s.stats.drops.Add(1)
+	corrupt := p.old.err != nil && !p.dirty
+	switch {
+	case corrupt && o.digest != 0:
+		o.err = p.old.err
+	case corrupt, digest(p.record.Object) == o.digest && o.digest != 0:
+		o.dropped = true
+		s.change(b, p, vclock.Record{})
+	default:
+		o.dropped = p.record.Object.Missing()
+	}
+}
+
+// change makes record the pending record; a zero one deletes it.
 func (s *Store) change(b *batch, p *pending, record vclock.Record) {
-	size := int64(record.Object.Size() + len(p.key.Name) + recordOverheadBytes)
+	var size, charge int64
+	if !record.Object.Missing() {
+		size = int64(record.Object.Size() + keyBytes(p.key) + recordOverheadBytes)
+		charge = s.hintCharge(p.key, recordSize(record))
+	}
 	b.bytes += size - p.size
-	p.record, p.size = record, size
+	b.hints += charge - p.charge
+	p.record, p.size, p.charge = record, size, charge
 	if !p.dirty {
 		p.dirty = true
 		b.dirty = append(b.dirty, p)

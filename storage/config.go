@@ -29,8 +29,6 @@ func (d Durability) String() string {
 const (
 	mib = 1 << 20
 
-	// maxNameBytes bounds Key.Name. Clients' names end at 4 KiB; Badger's keys at 65,000 bytes.
-	maxNameBytes = 8 << 10
 	// minMemTableBytes keeps a Badger transaction (15 % of it) large enough for a name and a chunk.
 	minMemTableBytes = 1 * mib
 	// maxMemTableBytes keeps a table and a write-ahead log (twice as long) within 32-bit offsets.
@@ -68,6 +66,10 @@ type Config struct {
 	MaxObjectBytes int64
 	MaxSiblings    int
 
+	// MaxHintBytes bounds what the hints of all owners take, as Hints counts it: 1 GiB by default. A
+	// Put or Merge that would make them grow beyond it fails with ErrHintsFull; nothing else does.
+	MaxHintBytes int64
+
 	// MaxQueueOps and MaxQueueBytes bound the operations that wait or are being committed, and
 	// with them memory: 16384 and 32 MiB by default. Beyond, operations fail with ErrBusy. One
 	// operation is always accepted, however large.
@@ -77,6 +79,18 @@ type Config struct {
 	// CommitTimeout is how long one batch may take before the disk counts as hung and the store
 	// fences itself; 30 s by default.
 	CommitTimeout time.Duration
+
+	// Changed, if not nil, is told of each own record (no hint) that a batch changed, after the batch
+	// is durable and read by everybody, before any of its operations is answered. It is called on the
+	// committer's goroutine, must not block or call Close, and what it takes is added to the latency
+	// of every write.
+	Changed func(Change)
+	// Damaged, if not nil, is told each time an own record (no hint) is found corrupt: before the
+	// reader gets its answer, and before a write over that record is acknowledged. From then on this
+	// node may lack values of the partition that it acknowledged. A Key without Name stands for an
+	// unknown record of the partition. It is called from any goroutine and must not block or call
+	// the store.
+	Damaged func(Key)
 
 	// Stall, if not nil, is called by the committer before each transaction becomes durable. With
 	// it a simulated cluster has slow disks, whose power can be cut in the middle of a commit.
@@ -92,6 +106,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxValueBytes, 1*mib)
 	setDefault(&c.MaxObjectBytes, 16*mib)
 	setDefault(&c.MaxSiblings, 100)
+	setDefault(&c.MaxHintBytes, 1<<30)
 	setDefault(&c.MaxQueueOps, 16384)
 	setDefault(&c.MaxQueueBytes, 32*mib)
 	setDefault(&c.CommitTimeout, 30*time.Second)
@@ -123,6 +138,7 @@ func (c Config) Validate() error {
 	check(c.MaxValueBytes > 0, "value limit %d is not positive", c.MaxValueBytes)
 	check(c.MaxObjectBytes > 0, "object limit %d is not positive", c.MaxObjectBytes)
 	check(c.MaxSiblings > 0, "sibling limit %d is not positive", c.MaxSiblings)
+	check(c.MaxHintBytes > 0, "hint space of %d bytes is not positive", c.MaxHintBytes)
 	check(c.MaxQueueOps > 0, "queue of %d operations is not positive", c.MaxQueueOps)
 	check(c.MaxQueueBytes > 0, "queue of %d bytes is not positive", c.MaxQueueBytes)
 	check(c.CommitTimeout > 0, "commit timeout %v is not positive", c.CommitTimeout)

@@ -2,12 +2,13 @@
 //
 // # Model
 //
-// A Store maps a Key (partition and name) to a vclock.Record in one Badger database. A single
-// goroutine, the committer, does all writing: it takes the Puts and Merges that wait, reads each
-// record, applies the operations in order, mints the dots of puts, and makes the changed records
-// durable with one sync (group commit; Dynamo §4.4 and §6.1 leave this to the storage engine). So
-// writes of one key never race, no locks are needed, and 64 writers pay for one sync together. Get
-// reads beside the committer, from the last committed state.
+// A Store maps a Key to a vclock.Record in one Badger database: partition and name for the node's
+// own copies, and with an owner before them for the hints, the copies that wait for that owner
+// (Dynamo §4.6). A single goroutine, the committer, does all writing: it takes the Puts, Merges and
+// Drops that wait, reads each record, applies the operations in order, mints the dots of puts, and
+// makes the changed records durable with one sync (group commit; Dynamo §4.4 and §6.1 leave this to
+// the storage engine). So writes of one key never race, no locks are needed, and 64 writers pay for
+// one sync together. Get and Scan read beside the committer, from a committed state.
 //
 // # Promises
 //
@@ -18,7 +19,9 @@
 //   - No dot is minted twice, whatever was lost, restored or copied: every life of the process
 //     mints under a run of its own, and a record without its history under a fresh actor.
 //   - Puts are limited in value size, object size and siblings, checked before anything is minted.
-//     Merges are never refused, or replicas could not converge.
+//     Merges of own copies are never refused, or replicas could not converge.
+//   - A record leaves only by a Drop that names the digest of its object. What changed meanwhile
+//     stays. Its actor goes with it: the next put to the key mints under a fresh one.
 //   - A retried put (same request id, same key) mints nothing and answers the stored object, as long
 //     as its value is a sibling or its id among the latest; a later one leaves a sibling.
 //   - Every record carries a checksum over its key and content. A corrupt one is never returned:
@@ -29,15 +32,38 @@
 //     would kill the process (SIGBUS) in the middle of anything. The store does not start on a
 //     disk that is too full, and starts again once there is room.
 //
+// # Hints
+//
+// A hint is a record like any other: whole object, minted to, merged, in chunks if large. Copies of
+// one name under several owners, and the own copy, have nothing to do with each other but the run
+// that mints, whose dots differ. Hints have a space of their own, Config.MaxHintBytes for all owners
+// together. When it is full, a Put or Merge that would make it grow fails with ErrHintsFull before
+// anything is minted: the hint then is nobody's, and the caller has to note that the owner missed
+// something. Nothing makes room by age: hints go by Drop alone, when their owner has them. Hints
+// and Stats say what is stored. Counting them is one pass over the range at Open.
+//
+// # Following changes
+//
+// Config.Changed gets the digest of each own record before and after each batch, in the order of
+// batches; a Scan with Began reads a snapshot at a known place in that stream. So snapshot plus later
+// changes is the present state, at every moment, and whoever folds digests (a Merkle tree, §4.7) needs
+// no lock against writers. After a failed batch the stream ends, as the store is fenced: whether the
+// changes of that batch are there is known after the next start only. A record that a batch
+// makes and drops again, or leaves as it was, is no change.
+//
 // # Corrupt records
 //
 // A write to a corrupt record treats it as missing: a merge replaces it with what arrived, a put
 // with the new value under a fresh actor. Refusing instead would leave the key unwritable on a
 // single node and would block the very merge that repairs it. Dots stay unique either way. The
 // damaged bytes are kept in a quarantine entry, one per key, so that no write destroys what only
-// this replica had. What cannot be promised: from the write on, this replica answers without an
-// error and may lack values that it once acknowledged. They come back from the other replicas
-// by read repair (a background exchange comes later); if no sound copy exists, they are lost.
+// this replica had. What cannot be promised: the write is merged into nothing, so from then on this
+// replica answers without an error and may lack values that it once acknowledged. Therefore
+// Config.Damaged is told of the key as soon as the damage is met, before the write is acknowledged,
+// so that the node can stop counting this replica's answers for the partition until the others
+// have given it what it lacks. If no sound copy exists elsewhere, the values are lost. A corrupt hint
+// is an error item of its owner's Scan, whose holder tells the cluster that the owner missed
+// something and then drops the hint (Digest 0).
 //
 // # Large objects
 //
@@ -50,22 +76,27 @@
 //
 // Memory: at most 3 memtables of 1.3 x MemTableBytes, MaxQueueBytes of operations, one batch (15 % of
 // MemTableBytes, or one object of any size, three times, and as much again of records that were
-// only read), 6 MB of request ids, and what Badger needs to build tables: one flush and two
-// compactions at a time, whose buffers are pooled and grow with the size of values. Measured with
-// defaults as private memory without pause: 12 MiB idle after Open; 64 writers of 1 KiB, 140 MiB
-// live and 280 MiB with the garbage that Go's default target allows; 16 writers of 1 MiB, 390 and
-// 730 MiB. The buffers are mostly garbage: with GOMEMLIMIT=400MiB the latter stays at 365 MiB.
-// Mapped tables come on top in what the system reports as resident; it takes those pages back when
-// it needs them.
+// only read), 6 MB of request ids, one object per Scan, and what Badger needs to build tables: one
+// flush and two compactions at a time, whose buffers are pooled and grow with the size of values.
+// Measured with defaults as private memory without pause: 12 MiB idle after Open; 64 writers of
+// 1 KiB, 140 MiB live and 280 MiB with the garbage that Go's default target allows; 16 writers of
+// 1 MiB, 390 and 730 MiB. The buffers are mostly garbage: with GOMEMLIMIT=400MiB the latter stays
+// at 365 MiB. Mapped tables come on top in what the system reports as resident; it takes those pages
+// back when it needs them.
+//
+// A Scan keeps the tables and memtables it began with, and the versions in them, until it ends: with
+// many writes a long one costs disk space and memory. It is for the caller to end it.
 //
 // Disk: Stats.FloorBytes must stay free, with defaults 82.4 MiB plus the size of the tables of a small
 // database, or plus the largest compactions of a large one.
 //
 // # Concurrency
 //
-// All methods are safe for concurrent use. Put and Merge return at once; their callbacks run on the
-// committer's goroutine and must not block. Objects that Get returns are the caller's. Objects that
-// go to Minted and Done are shared with the store and must not be changed.
+// All methods are safe for concurrent use. Put, Merge and Drop return at once; their callbacks, and
+// those of Config, run on the committer's goroutine (Damaged also on readers') and must not block.
+// Scan calls Visit on the caller's goroutine. Close waits for readers. Objects that Get and Scan
+// return are the caller's. Objects that go to Minted and Done are shared with the store and must not
+// be changed.
 //
 //	s, err := storage.Open(storage.Config{Dir: dir})
 //	if err != nil { return err }

@@ -13,6 +13,9 @@ var (
 	ErrClosed = errors.New("storage: closed")
 	// ErrBusy is the error of writes that find the queue full. Nothing was written.
 	ErrBusy = errors.New("storage: too many writes are waiting")
+	// ErrHintsFull is wrapped by the error of a Put or Merge of a hint that Config.MaxHintBytes has no
+	// room for. Nothing was written and no dot was minted.
+	ErrHintsFull = errors.New("storage: no room for another hint")
 	// ErrEmptied is wrapped by the error of Open when MustExist finds no database of the owner.
 	ErrEmptied = errors.New("storage: the objects are gone")
 	// ErrOwner is wrapped by the error of Open when the database belongs to another owner.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"cartwheel/vclock"
 )
 
 const (
@@ -24,7 +22,7 @@ func (s *Store) fence(cause error, hung bool) {
 		s.log.Error("store is fenced: no write is accepted until the process is restarted", "err", cause)
 	}
 	for _, o := range orphans {
-		o.answer(vclock.Object{}, reason)
+		o.fail(reason)
 	}
 }
 

@@ -2,13 +2,15 @@ package storage
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
 )
 
 // HasPrefix reports whether any partition holds a record, be it a tombstone or corrupt, whose name
-// begins with prefix. It costs one seek per partition that has records.
-func (s *Store) HasPrefix(prefix string) (bool, error) {
+// begins with prefix. Hints do not count. It costs one seek per partition that has records. Errors are
+// ErrClosed, and ErrCorrupt (wrapped) if damage hides the answer.
+func (s *Store) HasPrefix(prefix string) (found bool, err error) {
 	at, ok := s.snapshots.acquire()
 	if !ok {
 		return false, ErrClosed
@@ -18,6 +20,11 @@ func (s *Store) HasPrefix(prefix string) (bool, error) {
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRecord}})
 	defer it.Close()
+	defer func() { // as in readRecord
+		if p := recover(); p != nil {
+			found, err = false, fmt.Errorf("%w: badger panicked: %v", ErrCorrupt, p)
+		}
+	}()
 	for partition := 0; partition <= 0xffff; partition++ {
 		want := appendKey(nil, kindRecord, Key{Partition: uint16(partition), Name: prefix})
 		it.Seek(want)

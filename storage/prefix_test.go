@@ -12,7 +12,7 @@ func TestHasPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for _, k := range []Key{{0, "a/1"}, {7, "b/1"}, {7, "d/1"}, {65535, "c/1"}} {
+	for _, k := range []Key{{Partition: 0, Name: "a/1"}, {Partition: 7, Name: "b/1"}, {Partition: 7, Name: "d/1"}, {Partition: 65535, Name: "c/1"}} {
 		done := make(chan error, 1)
 		s.Put(Put{Key: k, Write: vclock.Write{Value: []byte("v")}, Done: func(_ vclock.Object, err error) { done <- err }})
 		if err := <-done; err != nil {

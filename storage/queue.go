@@ -31,21 +31,49 @@ type Merge struct {
 	Done func(error)
 }
 
-// op is a Put or a Merge on its way through the committer. Only the committer's goroutine touches
-// result and err.
+// Drop deletes one record if it still is what the caller saw, for the committer.
+type Drop struct {
+	Key Key
+	// Digest is that of the object that may go. 0 stands for a record whose object cannot be read:
+	// a corrupt record goes with it (its bytes stay in quarantine), and a sound one never.
+	Digest uint64
+	// Done is called once. dropped is true when the deletion is durable, or there was no record;
+	// false when the object is another one, which stays, or with an error: ErrCorrupt if the record
+	// is and Digest is not 0, else those of a Put. After ErrFenced the outcome is unknown.
+	Done func(dropped bool, err error)
+}
+
+// opKind is what an op does.
+type opKind uint8
+
+const (
+	opPut opKind = iota
+	opMerge
+	opDrop
+	opMark // takes a snapshot between two batches, for a Scan
+)
+
+// op is one operation on its way through the committer. Only the committer's goroutine touches
+// what is below the callbacks.
 type op struct {
+	kind   opKind
 	key    Key
-	size   int64 // bytes it counts in the queue
-	put    bool
+	size   int64         // bytes it counts in the queue
 	write  vclock.Write  // of a put
 	object vclock.Object // of a merge
+	digest uint64        // of a drop
 
 	minted    func(vclock.Object)
 	donePut   func(vclock.Object, error)
 	doneMerge func(error)
+	doneDrop  func(bool, error)
+	began     func()              // of a mark
+	doneMark  func(uint64, error) // gets the snapshot, and releases it
 
-	result vclock.Object
-	err    error
+	result  vclock.Object // of a put
+	dropped bool
+	at      uint64 // of a mark: the snapshot that it holds; 0 if none
+	err     error
 }
 
 func (o *op) tellMinted() {
@@ -54,15 +82,36 @@ func (o *op) tellMinted() {
 	}
 }
 
-func (o *op) answer(result vclock.Object, err error) {
-	if !o.put {
-		o.doneMerge(err)
+// succeed answers with the operation's own outcome.
+func (o *op) succeed() {
+	if o.err != nil {
+		o.fail(o.err)
 		return
 	}
-	if err != nil {
-		result = vclock.Object{}
+	switch o.kind {
+	case opPut:
+		o.donePut(o.result, nil)
+	case opMerge:
+		o.doneMerge(nil)
+	case opDrop:
+		o.doneDrop(o.dropped, nil)
+	case opMark:
+		o.doneMark(o.at, nil)
 	}
-	o.donePut(result, err)
+}
+
+// fail answers with an error, whatever the outcome would have been.
+func (o *op) fail(err error) {
+	switch o.kind {
+	case opPut:
+		o.donePut(vclock.Object{}, err)
+	case opMerge:
+		o.doneMerge(err)
+	case opDrop:
+		o.doneDrop(false, err)
+	case opMark:
+		o.doneMark(0, err)
+	}
 }
 
 // opOverheadBytes is what an operation costs besides its values: the op, closures, slices.

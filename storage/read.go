@@ -23,23 +23,35 @@ type stored struct {
 // readRecord reads the record of k at a snapshot. Everything in the result is the caller's: a
 // record was copied out of the database once. A missing key is the zero stored.
 func readRecord(txn *badger.Txn, k Key) (st stored) {
-	// Badger's index arithmetic panics on some damaged blocks. A damaged record must not take the
-	// node down, so here, where only reads are under way, that is one more way to be corrupt.
-	defer func() {
-		if p := recover(); p != nil {
-			st = stored{err: fmt.Errorf("%w: badger panicked: %v", ErrCorrupt, p)}
-		}
-	}()
-	key := recordKey(k)
-	value, err := getCopy(txn, key)
+	defer recoverRead(&st)
+	item, err := txn.Get(recordKey(k))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return stored{}
 	}
 	if err != nil {
 		return stored{err: fmt.Errorf("%w: %w", ErrCorrupt, err)}
 	}
+	return readItem(txn, k, item)
+}
+
+// recoverRead is deferred by reads. Badger's index arithmetic panics on some damaged blocks. A
+// damaged record must not take the node down, so where only reads are under way, that is one more
+// way to be corrupt.
+func recoverRead(st *stored) {
+	if p := recover(); p != nil {
+		*st = stored{err: fmt.Errorf("%w: badger panicked: %v", ErrCorrupt, p)}
+	}
+}
+
+// readItem is readRecord for an item that was found under the key of k.
+func readItem(txn *badger.Txn, k Key, item *badger.Item) (st stored) {
+	defer recoverRead(&st)
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return stored{err: fmt.Errorf("%w: %w", ErrCorrupt, err)}
+	}
 	st.raw = value
-	form, body, err := unseal(key, value)
+	form, body, err := unseal(item.Key(), value)
 	switch {
 	case err != nil:
 		st.err = err

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"hash/maphash"
+	"math/bits"
 
 	"cartwheel/vclock"
 )
@@ -31,7 +32,11 @@ func newRecent(limit int) *recent {
 }
 
 func (r *recent) entry(k Key, id vclock.RequestID) recentID {
-	return recentID{id: id, key: maphash.String(r.seed, k.Name) ^ uint64(k.Partition)}
+	h := maphash.String(r.seed, k.Name) ^ uint64(k.Partition)
+	if k.Hint != "" {
+		h ^= bits.RotateLeft64(maphash.String(r.seed, k.Hint), 1) // a name may equal an owner
+	}
+	return recentID{id: id, key: h}
 }
 
 func (r *recent) add(k Key, id vclock.RequestID, dot vclock.Dot) {

@@ -6,50 +6,6 @@ import (
 	"hash/crc32"
 )
 
-// Key names an object. Name is the canonical name of type, bucket and key, at most 8 KiB.
-type Key struct {
-	Partition uint16
-	Name      string
-}
-
-// Kinds of database keys. Every key is kind | partition (big endian) | name | suffix, so that the
-// records of a partition are one contiguous range. The numbers are part of the format.
-const (
-	kindMeta       byte = 1 // the store's own, partition 0
-	kindRecord     byte = 2 // a record, or the head of one in chunks
-	kindChunk      byte = 3 // suffix: generation (8 bytes), index (4 bytes)
-	kindGarbage    byte = 4 // suffix: generation; chunks that no head names once this is visible
-	kindQuarantine byte = 5 // the bytes of a corrupt record that a later write replaced
-)
-
-func appendKey(dst []byte, kind byte, k Key) []byte {
-	dst = append(dst, kind, byte(k.Partition>>8), byte(k.Partition))
-	return append(dst, k.Name...)
-}
-
-func recordKey(k Key) []byte {
-	return appendKey(make([]byte, 0, 3+len(k.Name)), kindRecord, k)
-}
-
-func chunkKey(k Key, generation uint64, index uint32) []byte {
-	b := appendKey(make([]byte, 0, 15+len(k.Name)), kindChunk, k)
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, generation), index)
-}
-
-func garbageKey(k Key, generation uint64) []byte {
-	b := appendKey(make([]byte, 0, 11+len(k.Name)), kindGarbage, k)
-	return binary.BigEndian.AppendUint64(b, generation)
-}
-
-// parseGarbageKey is the inverse of garbageKey.
-func parseGarbageKey(b []byte) (k Key, generation uint64, ok bool) {
-	if len(b) < 11 || b[0] != kindGarbage {
-		return Key{}, 0, false
-	}
-	at := len(b) - 8
-	return Key{Partition: binary.BigEndian.Uint16(b[1:]), Name: string(b[3:at])}, binary.BigEndian.Uint64(b[at:]), true
-}
-
 // Every database value is sealed: checksum (CRC-32C, 4 bytes) | form (1 byte) | body. The
 // checksum covers the database key as well, so a value under a wrong key is found too.
 const (

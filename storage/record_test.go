@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"cartwheel/vclock"
@@ -35,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("k"), record)
 	f.Add([]byte("k"), head{generation: 1, count: 2, length: 3, sum: 4}.append(nil))
 	f.Add([]byte("k"), note([]byte("k"), 7))
-	f.Add(garbageKey(Key{3, "name"}, 9), []byte{})
+	f.Add(garbageKey(Key{Partition: 3, Name: "name"}, 9), []byte{})
 	f.Fuzz(func(t *testing.T, key, b []byte) {
 		if h, err := decodeHead(b); err == nil && !bytes.Equal(h.append(nil), b) {
 			t.Errorf("head %v has two encodings", h)
@@ -52,9 +53,58 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// The layout is on users' disks: it must not change.
+func TestKeysAreWhatIsOnDisks(t *testing.T) {
+	own := Key{Partition: 0x0102, Name: "name"}
+	hint := Key{Partition: 0x0102, Name: "name", Hint: "owner"}
+	for want, got := range map[string][]byte{
+		"\x01\x00\x00run":           appendKey(nil, kindMeta, Key{Name: "run"}),
+		"\x02\x01\x02name":          recordKey(own),
+		"\x05\x01\x02name":          appendKey(nil, kindQuarantine, own),
+		"\x82\x05owner\x01\x02name": recordKey(hint),
+		"\x85\x05owner\x01\x02name": appendKey(nil, kindQuarantine, hint),
+		"\x03\x01\x02name\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x09":          chunkKey(own, 7, 9),
+		"\x83\x05owner\x01\x02name\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x09": chunkKey(hint, 7, 9),
+		"\x04\x01\x02name\x00\x00\x00\x00\x00\x00\x00\x07":                          garbageKey(own, 7),
+		"\x84\x05owner\x01\x02name\x00\x00\x00\x00\x00\x00\x00\x07":                 garbageKey(hint, 7),
+	} {
+		if string(got) != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func FuzzParseKey(f *testing.F) {
+	for _, k := range []Key{{Name: "n"}, {Partition: 3, Name: "n", Hint: "owner"}, {Name: "n", Hint: strings.Repeat("o", maxHintBytes)}} {
+		f.Add(recordKey(k), uint8(0))
+		f.Add(chunkKey(k, 1, 2), uint8(chunkSuffixBytes))
+		f.Add(garbageKey(k, 1), uint8(garbageSuffixBytes))
+	}
+	f.Add([]byte("\x82\x85\x00owner\x00\x01n"), uint8(0)) // a length with two encodings
+	f.Add([]byte("\x82\x00\x00\x01n"), uint8(0))          // a hint for nobody
+	f.Add([]byte("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01n"), uint8(0))
+	f.Fuzz(func(t *testing.T, b []byte, suffixBytes uint8) {
+		for _, kind := range []byte{kindRecord, kindChunk, kindGarbage, kindQuarantine} {
+			k, suffix, ok := parseKey(b, kind, int(suffixBytes))
+			if !ok {
+				continue
+			}
+			if back := append(appendKey(nil, kind, k), suffix...); !bytes.Equal(back, b) {
+				t.Errorf("%q is read as %+v with suffix %q, which is %q", b, k, suffix, back)
+			}
+			if len(suffix) != int(suffixBytes) || checkOp(&op{kind: opDrop, key: k}) != nil || len(appendKey(nil, kind, k)) != keyBytes(k) {
+				t.Errorf("%q is read as %+v with suffix %q", b, k, suffix)
+			}
+		}
+	})
+}
+
 // Database keys of different records differ, and those of a partition are one range.
 func TestKeysAreOneToOne(t *testing.T) {
-	keys := []Key{{0, "a"}, {0, "aa"}, {1, "a"}, {256, "a"}, {0, "a\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"}}
+	long := Key{Name: "a\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"}
+	keys := []Key{{Name: "a"}, {Name: "aa"}, {Partition: 1, Name: "a"}, {Partition: 256, Name: "a"}, long,
+		{Name: "a", Hint: "a"}, {Name: "aa", Hint: "a"}, {Name: "a", Hint: "aa"}, {Partition: 0x6161, Name: "a", Hint: "a"},
+		{Partition: 1, Name: "a", Hint: "\x00\x01"}}
 	seen := map[string]Key{}
 	for _, k := range keys {
 		for _, b := range [][]byte{recordKey(k), chunkKey(k, 1, 0), chunkKey(k, 1, 1), chunkKey(k, 2, 0), garbageKey(k, 1)} {
@@ -64,7 +114,7 @@ func TestKeysAreOneToOne(t *testing.T) {
 			seen[string(b)] = k
 		}
 	}
-	below, within, above := recordKey(Key{1, "\xff"}), recordKey(Key{2, "\x00"}), recordKey(Key{3, ""})
+	below, within, above := recordKey(Key{Partition: 1, Name: "\xff"}), recordKey(Key{Partition: 2, Name: "\x00"}), recordKey(Key{Partition: 3, Name: ""})
 	if bytes.Compare(below, within) >= 0 || bytes.Compare(within, above) >= 0 {
 		t.Error("partitions are not in order")
 	}

@@ -1,6 +1,10 @@
 package storage
 
-import "sync"
+import (
+	"cmp"
+	"slices"
+	"sync"
+)
 
 // snapshots hands out the timestamps that readers read at and knows which are in use, so that
 // compaction keeps what they may still look at. Badger has the same in its unmanaged mode, but
@@ -9,8 +13,9 @@ type snapshots struct {
 	mu      sync.Mutex
 	idle    sync.Cond // signalled when the last reader leaves a closed registry
 	visible uint64    // the newest committed timestamp
-	// open counts the readers of each timestamp, oldest first: as visible only grows, a new
-	// reader belongs to the last entry. An entry without readers goes once it is the first.
+	// open counts the readers of each timestamp that has some, oldest first: as visible only
+	// grows, a new reader belongs to the last entry. It is as short as readers are few, however
+	// long the oldest of them (a scan) takes and however many come and go meanwhile.
 	open   []readers
 	closed bool
 }
@@ -43,17 +48,10 @@ func (s *snapshots) acquire() (at uint64, ok bool) {
 func (s *snapshots) release(at uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.open {
-		if s.open[i].at == at {
-			s.open[i].n--
-			break
-		}
+	i, _ := slices.BinarySearchFunc(s.open, at, func(r readers, at uint64) int { return cmp.Compare(r.at, at) })
+	if s.open[i].n--; s.open[i].n == 0 {
+		s.open = slices.Delete(s.open, i, i+1)
 	}
-	done := 0
-	for done < len(s.open) && s.open[done].n == 0 {
-		done++
-	}
-	s.open = append(s.open[:0], s.open[done:]...)
 	if s.closed && len(s.open) == 0 {
 		s.idle.Broadcast()
 	}
@@ -69,6 +67,13 @@ func (s *snapshots) publish(at uint64) (oldest uint64) {
 		return s.open[0].at
 	}
 	return at
+}
+
+// closing reports whether readers should end.
+func (s *snapshots) closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // close refuses further readers and waits for those that are reading.

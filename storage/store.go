@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -34,6 +33,8 @@ type Store struct {
 	recent *recent
 	clock  vclock.HybridClock
 	trash  []garbage // replaced chunks that are still there
+	hints  hintSpace // may be read by everybody
+	former uint64    // run of the former life
 	wals   *walWatch
 
 	snapshots *snapshots
@@ -140,95 +141,6 @@ func (s *Store) openBadger() error {
 	return nil
 }
 
-// begin brings an open database to the state from which the committer goes on.
-func (s *Store) begin() (err error) {
-	s.last = s.db.MaxVersion()
-	s.snapshots = newSnapshots(s.last)
-	s.db.SetDiscardTs(s.last)
-	if s.wals, err = watchWALs(s.cfg.Dir, s.cfg.Durability); err != nil {
-		return err
-	}
-	if err := s.register(); err != nil {
-		return err
-	}
-	txn := s.db.NewTransactionAt(s.last, false)
-	defer txn.Discard()
-	if s.trash, err = findGarbage(txn); err != nil {
-		return err
-	}
-	return s.collect()
-}
-
-// register refuses a database that is not the owner's, and the run of the former life, which would
-// mint its dots again; it makes owner and run durable. It is also the first write: a disk that takes
-// none is found out now.
-func (s *Store) register() error {
-	txn := s.db.NewTransactionAt(s.last, false)
-	defer txn.Discard()
-	w := writer{s: s}
-	defer w.discard()
-	if s.cfg.Owner != "" {
-		owner, known, err := readNote(txn, "owner")
-		switch {
-		case errors.Is(err, ErrCorrupt): // one damaged note among sound records: written anew
-			known = false
-		case err != nil:
-			return fmt.Errorf("read the owner: %w", err)
-		case !known && s.cfg.MustExist:
-			return s.emptied()
-		}
-		switch {
-		case known && owner != ownerMark(s.cfg.Owner):
-			return fmt.Errorf("%w: %s holds those of another one than %s", ErrOwner, s.cfg.Dir, s.cfg.Owner)
-		case !known:
-			if err := addNote(&w, "owner", ownerMark(s.cfg.Owner)); err != nil {
-				return err
-			}
-		}
-	}
-	run, known, err := readNote(txn, "run")
-	if known && run == s.cfg.Run {
-		return fmt.Errorf("storage: run %016x has been used in %s before; every start needs a fresh one", run, s.cfg.Dir)
-	}
-	// A damaged note of the former run is no reason to refuse: this run was drawn at random.
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return fmt.Errorf("read the former run: %w", err)
-	}
-	if err := addNote(&w, "run", s.cfg.Run); err != nil {
-		return err
-	}
-	return w.commit()
-}
-
-func (s *Store) emptied() error {
-	return fmt.Errorf("%w: %s holds none of node %s, which has stored some there before", ErrEmptied, s.cfg.Dir, s.cfg.Owner)
-}
-
-// ownerMark is what the database keeps of its owner's name: enough to tell nodes apart.
-func ownerMark(name string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(name)) // never fails
-	return h.Sum64()
-}
-
-func readNote(txn *badger.Txn, name string) (n uint64, known bool, err error) {
-	key := appendKey(nil, kindMeta, Key{Name: name})
-	value, err := getCopy(txn, key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, err
-	}
-	n, err = decodeNote(key, value)
-	return n, err == nil, err
-}
-
-func addNote(w *writer, name string, n uint64) error {
-	key := appendKey(nil, kindMeta, Key{Name: name})
-	return w.add(entry{key, note(key, n)})
-}
-
 // Get returns the object of k as of the last committed batch, or the zero Object if there is none.
 // The object is the caller's. It blocks for disk reads only, also while a commit hangs. Errors are
 // ErrCorrupt (wrapped) and ErrClosed.
@@ -249,45 +161,72 @@ func (s *Store) Get(k Key) (vclock.Object, error) {
 // Put queues a client write and returns at once. The outcome goes to p.Done, on the committer's
 // goroutine; or before Put returns if it is refused with ErrClosed, ErrFenced or ErrBusy; or on
 // the guard's if the store fences while the write waits. Later outcomes are *TooLargeError,
-// *TooManySiblingsError and ErrFenced. The callbacks must not block and must not call Close.
+// *TooManySiblingsError, ErrHintsFull (wrapped) and ErrFenced. The callbacks must not block and must not call Close.
 func (s *Store) Put(p Put) {
 	s.submit(&op{
-		key: p.Key, put: true, write: p.Write, minted: p.Minted, donePut: p.Done,
-		size: writeSize(&p.Write) + int64(len(p.Key.Name)),
+		kind: opPut, key: p.Key, write: p.Write, minted: p.Minted, donePut: p.Done,
+		size: writeSize(&p.Write) + int64(keyBytes(p.Key)),
 	})
 }
 
-// Merge queues a replicated object and returns at once; see Put. It is never refused for size.
+// Merge queues a replicated object and returns at once; see Put. It is never refused for size, but a
+// hint may find no room (ErrHintsFull).
 func (s *Store) Merge(m Merge) {
 	s.submit(&op{
-		key: m.Key, object: m.Object, doneMerge: m.Done,
-		size: int64(m.Object.Size()+len(m.Key.Name)) + opOverheadBytes,
+		kind: opMerge, key: m.Key, object: m.Object, doneMerge: m.Done,
+		size: int64(m.Object.Size()+keyBytes(m.Key)) + opOverheadBytes,
+	})
+}
+
+// Drop queues the deletion of a record and returns at once; see Put for when d.Done is called. It is
+// applied in the order of the queue, so that nothing can change the record between the comparison and
+// the deletion.
+func (s *Store) Drop(d Drop) {
+	s.submit(&op{
+		kind: opDrop, key: d.Key, digest: d.Digest, doneDrop: d.Done,
+		size: int64(keyBytes(d.Key)) + opOverheadBytes,
 	})
 }
 
 func (s *Store) submit(o *op) {
-	if n := len(o.key.Name); n == 0 || n > maxNameBytes {
-		o.answer(vclock.Object{}, fmt.Errorf("storage: a name has 1 to %d bytes, not %d", maxNameBytes, n))
-		return
-	}
-	// Such a sibling is refused by every decoder: stored, it would be a corrupt record.
-	if w := &o.write; w.Expiry < 0 || w.Deleted && len(w.Value) > 0 {
-		o.answer(vclock.Object{}, errors.New("storage: a write has no negative expiry, and a tombstone no value"))
+	if err := checkOp(o); err != nil {
+		o.fail(err)
 		return
 	}
 	if err := s.queue.push(o); err != nil {
 		if errors.Is(err, ErrBusy) {
 			s.stats.busy.Add(1)
 		}
-		o.answer(vclock.Object{}, err)
+		o.fail(err)
 	}
 }
 
-// noteDamage counts and logs a record that was found corrupt.
+// checkOp refuses what must never reach the database.
+func checkOp(o *op) error {
+	if o.kind == opMark {
+		return nil
+	}
+	if n := len(o.key.Name); n == 0 || n > maxNameBytes {
+		return fmt.Errorf("storage: a name has 1 to %d bytes, not %d", maxNameBytes, n)
+	}
+	if n := len(o.key.Hint); n > maxHintBytes {
+		return fmt.Errorf("storage: an owner of hints is named by at most %d bytes, not %d", maxHintBytes, n)
+	}
+	// Such a sibling is refused by every decoder: stored, it would be a corrupt record.
+	if w := &o.write; w.Expiry < 0 || w.Deleted && len(w.Value) > 0 {
+		return errors.New("storage: a write has no negative expiry, and a tombstone no value")
+	}
+	return nil
+}
+
+// noteDamage counts and logs a record that was found corrupt, and tells who wants to know.
 func (s *Store) noteDamage(k Key, st stored) {
 	if st.err == nil {
 		return
 	}
 	s.stats.corrupt.Add(1)
-	s.log.Error("record is corrupt", "partition", k.Partition, "key", k.Name, "err", st.err)
+	s.log.Error("record is corrupt", "partition", k.Partition, "key", k.Name, "hint", k.Hint, "err", st.err)
+	if k.Hint == "" && s.cfg.Damaged != nil {
+		s.cfg.Damaged(k)
+	}
 }

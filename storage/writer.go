@@ -85,21 +85,43 @@ func (w *writer) discard() {
 	}
 }
 
+// replace adds the changes that make the database hold what p has become.
+func (w *writer) replace(p *pending) error {
+	if p.record.Object.Missing() {
+		return w.erase(p.key, p.old)
+	}
+	return w.save(p.key, p.old, p.record.Append(make([]byte, 0, p.size)))
+}
+
+// retire returns the changes that must happen together with the replacement of the record that old
+// describes.
+func (w *writer) retire(k Key, old stored) []entry {
+	var changes []entry
+	if old.err != nil && old.raw != nil {
+		changes = append(changes, entry{appendKey(nil, kindQuarantine, k), old.raw})
+	}
+	if old.err == nil && old.head.count > 0 {
+		// From the moment the replacement is visible the old chunks are garbage. Chunks of a
+		// corrupt record stay with its quarantined head.
+		g := garbage{key: k, head: old.head}
+		changes = append(changes, g.entry())
+		w.s.trash = append(w.s.trash, g)
+	}
+	return changes
+}
+
+// erase adds the deletion of the record that old describes, if there is one.
+func (w *writer) erase(k Key, old stored) error {
+	if old.err == nil && old.size == 0 {
+		return nil // it was made and dropped in one batch
+	}
+	return w.add(append(w.retire(k, old), entry{recordKey(k), nil})...)
+}
+
 // save adds the changes that replace what old describes by the encoded record b.
 func (w *writer) save(k Key, old stored, b []byte) error {
 	key := recordKey(k)
-	var head []entry // changes that must happen together
-	if old.err != nil && old.raw != nil {
-		quarantine := appendKey(nil, kindQuarantine, k)
-		head = append(head, entry{quarantine, old.raw})
-	}
-	if old.err == nil && old.head.count > 0 {
-		// From the moment the new head is visible the old chunks are garbage. Chunks of a
-		// corrupt record stay with its quarantined head.
-		g := garbage{key: k, head: old.head}
-		head = append(head, g.entry())
-		w.s.trash = append(w.s.trash, g)
-	}
+	head := w.retire(k, old)
 	if len(b)+sealBytes <= w.s.limits.inline {
 		value := seal(key, append(newValue(formRecord, len(b)), b...))
 		return w.add(append(head, entry{key, value})...)
@@ -122,7 +144,7 @@ func (w *writer) saveChunks(k Key, b []byte) (head, error) {
 		// Timestamps rise over restarts past everything durable, so no chunk of another
 		// generation of this key can have this number.
 		generation: w.s.last + 1,
-		count:      uint32((len(b) + size - 1) / size),
+		count:      chunkCount(len(b), w.s.limits.inline),
 		length:     uint64(len(b)),
 		sum:        crc32.Checksum(b, castagnoli),
 	}
@@ -138,6 +160,12 @@ func (w *writer) saveChunks(k Key, b []byte) (head, error) {
 		}
 	}
 	return h, nil
+}
+
+// chunkCount returns how many chunks a record of n bytes takes when a value has at most inline bytes.
+func chunkCount(n, inline int) uint32 {
+	size := inline - sealBytes
+	return uint32((n + size - 1) / size)
 }
 
 // garbage is a generation of chunks of a key that no head names.
@@ -163,10 +191,26 @@ func (w *writer) remove(g garbage) error {
 
 // findGarbage reads what a crash left behind. It looks only at garbage entries, of which there are
 // as many as large objects were being written.
-func findGarbage(txn *badger.Txn) ([]garbage, error) {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindGarbage}})
+func (s *Store) findGarbage(txn *badger.Txn) (found []garbage, err error) {
+	for _, kind := range []byte{kindGarbage, kindGarbage | kindHint} {
+		some, err := s.garbageOf(txn, kind)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
+func (s *Store) garbageOf(txn *badger.Txn, kind byte) (found []garbage, err error) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
 	defer it.Close()
-	var found []garbage
+	// As in readRecord. Chunks leak, which is no reason not to start.
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("what a crash left of large objects could not all be found; its space stays taken", "err", fmt.Sprint(p))
+		}
+	}()
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Item().KeyCopy(nil)
 		value, err := it.Item().ValueCopy(nil)
