@@ -19,6 +19,7 @@ type memberView struct {
 	Status     string  `json:"status"`
 	Alive      bool    `json:"alive"`
 	Storage    string  `json:"storage"` // "ok", or "down" if its store takes no writes
+	Calls      string  `json:"calls"`   // "ok", or "open" while this node sends it nothing as it did not answer
 	Zone       string  `json:"zone"`
 	Weight     int     `json:"weight"`
 	HTTP       string  `json:"http"`
@@ -39,6 +40,7 @@ type clusterView struct {
 	Partitions  int          `json:"partitions"`
 	N           int          `json:"n"`
 	Members     []memberView `json:"members"`
+	Repair      repairView   `json:"repair"`
 }
 
 // now returns what is known of a member now; nothing is known before there is gossip.
@@ -52,7 +54,7 @@ func (s Status) now(member int) Member {
 // getCluster shows the ring and its members as this node sees them.
 func (a *API) getCluster(x *exchange, _ *http.Request) {
 	s, present := a.cfg.Node.Status(), a.cfg.Node.Ring()
-	v := clusterView{Node: s.Name, NotReady: s.NotReady, Fenced: s.Fenced, Members: []memberView{}}
+	v := clusterView{Node: s.Name, NotReady: s.NotReady, Fenced: s.Fenced, Members: []memberView{}, Repair: a.cfg.Node.Repair().view(present)}
 	if present == nil {
 		x.json(http.StatusOK, v)
 		return
@@ -62,12 +64,15 @@ func (a *API) getCluster(x *exchange, _ *http.Request) {
 	all := float64(present.Partitions() * present.EffectiveN(0))
 	for i, m := range present.Members() {
 		owned, now := present.Replicas(i), s.now(i)
-		storage := "ok"
+		storage, calls := "ok", "ok"
 		if now.StorageDown {
 			storage = "down"
 		}
+		if now.Silent {
+			calls = "open"
+		}
 		v.Members = append(v.Members, memberView{
-			Name: m.Name, UUID: m.UUID, Status: string(m.Status), Alive: now.Alive, Storage: storage, Zone: m.Zone, Weight: m.Weight,
+			Name: m.Name, UUID: m.UUID, Status: string(m.Status), Alive: now.Alive, Storage: storage, Calls: calls, Zone: m.Zone, Weight: m.Weight,
 			HTTP: cmp.Or(now.HTTP, m.HTTP), Peer: cmp.Or(now.Peer, m.Peer), Partitions: owned, Share: float64(owned) / all,
 		})
 	}

@@ -49,6 +49,9 @@ type Node interface {
 	// Samples returns what else the node counts, for /metrics; the same names at every call.
 	// It may ask the disk for its free space.
 	Samples() []Sample
+	// Repair returns what the node knows of copies that are not where they belong. It asks
+	// no other node and no disk.
+	Repair() Repair
 }
 
 // Status is a snapshot of a node.
@@ -66,6 +69,7 @@ type Status struct {
 type Member struct {
 	Alive       bool
 	StorageDown bool   // it said that its store takes no writes
+	Silent      bool   // it did not answer this node's calls, which are not sent for a while
 	HTTP, Peer  string // addresses; the ring document has those of its making
 }
 

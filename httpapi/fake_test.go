@@ -39,6 +39,7 @@ type cluster struct {
 	ring     *ring.Ring
 	sampled  atomic.Int64 // calls of Samples
 	status   Status
+	repair   Repair
 	panicked bool // the API's last net caught something
 }
 
@@ -192,6 +193,8 @@ func (c *cluster) BucketEmpty(_ context.Context, typ, bucket string) (bool, erro
 func (c *cluster) Ring() *ring.Ring { return c.ring }
 
 func (c *cluster) Status() Status { return c.status }
+
+func (c *cluster) Repair() Repair { return c.repair }
 
 func (c *cluster) Samples() []Sample {
 	c.sampled.Add(1)

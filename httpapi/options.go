@@ -34,6 +34,7 @@ func fold(p *params, b props.Properties, timeout, maxTimeout time.Duration) quor
 		NotFoundOK:   p.notFoundOK.or(b.NotFoundOK),
 		BasicQuorum:  p.basicQuorum.or(b.BasicQuorum),
 		RepairBefore: p.repairBefore.or(b.ReadRepairBefore),
+		Sloppy:       p.sloppy.or(b.SloppyQuorum),
 		Lossy:        b.Lossy(),
 		Timeout:      min(p.timeout.or(timeout), maxTimeout),
 	}

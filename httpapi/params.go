@@ -29,7 +29,7 @@ func (o optional[T]) or(other T) T {
 type params struct {
 	r, pr, w, dw, pw, rw, nodeConfirms optional[quorum.Level]
 	basicQuorum, notFoundOK            optional[bool]
-	repairBefore                       optional[bool]
+	repairBefore, sloppy               optional[bool]
 	timeout                            optional[time.Duration]
 	vtag                               optional[string]
 	returnBody                         bool
@@ -56,9 +56,7 @@ var parameters = [...]parameter{
 	{"basic_quorum", func(p *params, n, v string) string { return setBool(&p.basicQuorum, n, v) }},
 	{"notfound_ok", func(p *params, n, v string) string { return setBool(&p.notFoundOK, n, v) }},
 	{"asis", func(_ *params, n, v string) string { return refuseAsis(n, v) }},
-	// Whether fallbacks may stand in for owners. All quorums are strict so far, as the
-	// receipt shows (fallbacks=0), so either value is kept to.
-	{"sloppy_quorum", func(_ *params, n, v string) string { return setBool(new(optional[bool]), n, v) }},
+	{"sloppy_quorum", func(p *params, n, v string) string { return setBool(&p.sloppy, n, v) }},
 	{"sync_on_write", func(_ *params, n, v string) string { return checkSync(n, v) }},
 	{"read_repair", func(p *params, n, v string) string { return setRepair(&p.repairBefore, n, v) }},
 	{"returnbody", func(p *params, _, v string) string { p.returnBody = v == "true"; return "" }},

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,52 @@ func TestGetStuckFullCopy(t *testing.T) {
 			if err != nil || values(res.Object) != "new" || time.Since(start) != unknownHedgeDelay {
 				t.Errorf("last is %s: %q, %v after %v", name, values(res.Object), err, time.Since(start))
 			}
+		})
+	}
+}
+
+// judged is a replica that knows how its peer has answered lately.
+type judged struct {
+	Replica
+	usable, closed bool
+}
+
+func (j judged) Usable() bool { return j.usable }
+func (j judged) Closed() bool { return j.closed }
+
+// A peer to which calls would fail is read last; one that has not answered lately is tried by
+// reads, which are hedged, and not by forwarded puts, which are not.
+func TestPrefersWhoAnswers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		usable, closed        bool
+		wantRead, wantForward int // which owner
+	}{
+		"closed": {true, true, 0, 0}, "half open": {true, false, 0, 1}, "open": {false, false, 1, 1},
+	} {
+		bubble(t, 5, 3, func(t *testing.T, c *cluster) {
+			owners := c.owners(testKey)
+			n := owners[4]
+			co := New(Config{}, func() *View {
+				v := n.view()
+				first := owners[0].index
+				v.Replicas[first] = judged{v.Replicas[first], tc.usable, tc.closed}
+				return v
+			})
+			o := defaults(3)
+			o.R = 1
+			if _, err := co.Get(context.Background(), GetRequest{Key: testKey, Options: o}); err != nil {
+				t.Fatal(err)
+			}
+			if n.links[owners[tc.wantRead].index].reads.Load() != 1 {
+				t.Errorf("%s: another owner than %d was read", name, tc.wantRead)
+			}
+			if _, err := co.Put(context.Background(), putOf("v", o, nil)); err != nil {
+				t.Fatal(err)
+			}
+			if owners[tc.wantForward].store.mints != 1 {
+				t.Errorf("%s: another owner than %d minted", name, tc.wantForward)
+			}
+			co.Close()
 		})
 	}
 }

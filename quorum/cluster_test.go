@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,9 @@ type cluster struct {
 	ring  *ring.Ring
 	nodes []*node
 	wg    sync.WaitGroup // forwarded puts
+
+	mu     sync.Mutex
+	missed []string // owners that coordinators reported, by uuid
 }
 
 type node struct {
@@ -29,6 +33,7 @@ type node struct {
 	index       int
 	links       []*link // by member; links[index] is local
 	alive       []bool
+	believed    atomic.Pointer[[]bool] // instead of alive, for tests that change it under way
 	coordinator *Coordinator
 	store       *memory
 }
@@ -45,6 +50,7 @@ type memory struct {
 	volatile   bool  // acknowledges what is not durable
 	readErr    error // of every read
 	writeErr   error // of every merge and mint
+	hintErr    error // of those that are hints
 	failCommit error // of a mint after Minted was called
 }
 
@@ -56,7 +62,7 @@ type link struct {
 	delay       time.Duration
 	cut, silent bool
 
-	reads, calls, digests atomic.Int32 // calls made; digests are reads
+	reads, calls, digests, hints atomic.Int32 // calls made; digests are reads; hints are merges that arrived
 }
 
 func newCluster(t testing.TB, nodes, n int, cfg Config) *cluster {
@@ -76,7 +82,16 @@ func newCluster(t testing.TB, nodes, n int, cfg Config) *cluster {
 			actors: vclock.NewActors(uint64(i + 1)), records: make(map[string]vclock.Record),
 		}}
 		c.nodes = append(c.nodes, nd)
-		nd.coordinator = New(cfg, nd.view)
+		mine := cfg
+		mine.Missed = func(owner string, partition uint16) {
+			if int(partition) >= r.Partitions() {
+				t.Errorf("missed partition %d", partition)
+			}
+			c.mu.Lock()
+			c.missed = append(c.missed, owner)
+			c.mu.Unlock()
+		}
+		nd.coordinator = New(mine, nd.view)
 	}
 	for _, nd := range c.nodes {
 		for i, other := range c.nodes {
@@ -97,6 +112,9 @@ func (c *cluster) close() {
 
 func (n *node) view() *View {
 	v := &View{Ring: n.cluster.ring, Self: n.index, Alive: n.alive, Local: local{n.links[n.index], n.store}}
+	if b := n.believed.Load(); b != nil {
+		v.Alive = *b
+	}
 	for i, l := range n.links {
 		if i == n.index {
 			v.Replicas = append(v.Replicas, v.Local)
@@ -112,6 +130,69 @@ func (n *node) object(key ring.Key) vclock.Object {
 	n.store.mu.Lock()
 	defer n.store.mu.Unlock()
 	return n.store.records[key.Name()].Object
+}
+
+// hint returns what a node keeps of key for an owner.
+func (n *node) hint(owner *node, key ring.Key) vclock.Object {
+	n.store.mu.Lock()
+	defer n.store.mu.Unlock()
+	return n.store.records[recordOf(owner.uuid(), key.Name())].Object
+}
+
+// hints returns the indices of the owners for which a node keeps something of key.
+func (n *node) hints(key ring.Key) []int {
+	var out []int
+	for _, o := range n.cluster.owners(key) {
+		if !n.hint(o, key).Missing() {
+			out = append(out, o.index)
+		}
+	}
+	return out
+}
+
+func (n *node) uuid() string { return n.cluster.ring.Members()[n.index].UUID }
+
+// down makes nodes unreachable for everybody, and known to be.
+func (c *cluster) down(nodes ...*node) {
+	for _, gone := range nodes {
+		for _, n := range c.nodes {
+			if n != gone {
+				n.alive[gone.index] = false
+				n.links[gone.index].cut = true
+			}
+		}
+	}
+}
+
+// mute makes nodes silent for everybody, and nobody has noticed.
+func (c *cluster) mute(nodes ...*node) {
+	for _, gone := range nodes {
+		for _, n := range c.nodes {
+			if n != gone {
+				n.links[gone.index].set(func(l *link) { l.silent = true })
+			}
+		}
+	}
+}
+
+func (l *link) set(change func(*link)) {
+	l.mu.Lock()
+	change(l)
+	l.mu.Unlock()
+}
+
+// takeMissed returns the indices of the owners reported since it was last called.
+func (c *cluster) takeMissed() []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []int
+	for _, uuid := range c.missed {
+		i, _ := c.ring.Index(uuid)
+		out = append(out, i)
+	}
+	c.missed = nil
+	slices.Sort(out)
+	return out
 }
 
 // plant puts a copy into the store, as if it had come by a merge.

@@ -23,6 +23,14 @@ type Config struct {
 	FollowUpTimeout time.Duration
 	// DrainTimeout is for how long Close waits. Default 5 s.
 	DrainTimeout time.Duration
+	// HintAfter is for how long a silent owner is waited for alone; then a fallback is asked
+	// as well. Default 250 ms: several times what a healthy replica takes with its fsync, and
+	// little of what a client waits.
+	HintAfter time.Duration
+	// Missed is told of an owner, by its uuid, that lacks a write of which no fallback took a
+	// hint either. It is called from any goroutine, also before the answer and long after it,
+	// and must not block. Nil: nobody is told.
+	Missed func(owner string, partition uint16)
 }
 
 // WithDefaults returns c with defaults in place of zero fields.
@@ -31,6 +39,10 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxFollowUps, 512)
 	setDefault(&c.FollowUpTimeout, 10*time.Second)
 	setDefault(&c.DrainTimeout, 5*time.Second)
+	setDefault(&c.HintAfter, 250*time.Millisecond)
+	if c.Missed == nil {
+		c.Missed = func(string, uint16) {}
+	}
 	return c
 }
 
@@ -133,12 +145,13 @@ func (c *Coordinator) startFollowUp() bool {
 	return true
 }
 
-// place is where a request's key lives: a view, the key's owners in it, and the target that
-// names both to replicas.
+// place is where a request's key lives: a view, the key's owners in it, the members that may
+// stand in for them, and the target that names the key to replicas.
 type place struct {
-	view   *View
-	owners []int // indices of members, nearest first; shared, read-only
-	target Target
+	view      *View
+	owners    []int // indices of members, nearest first; shared, read-only
+	fallbacks []int // all other members, nearest first; shared, read-only
+	target    Target
 }
 
 func (c *Coordinator) place(key ring.Key, n int) (place, error) {
@@ -148,12 +161,34 @@ func (c *Coordinator) place(key ring.Key, n int) (place, error) {
 	}
 	name := key.Name()
 	partition := view.Ring.Partition(name)
-	owners := view.Ring.Preference(partition)
+	list := view.Ring.Preference(partition)
+	owners := min(view.Ring.EffectiveN(n), len(list))
 	return place{
-		view:   view,
-		owners: owners[:min(view.Ring.EffectiveN(n), len(owners))],
+		view: view, owners: list[:owners], fallbacks: list[owners:],
 		target: Target{Name: name, Partition: partition, N: n, Ring: view.Ring.Version()},
 	}, nil
+}
+
+// alive reports whether a member is believed to be up.
+func (p *place) alive(member int) bool { return member == p.view.Self || p.view.Alive[member] }
+
+// standFor returns the target that asks a fallback for the copy that it keeps for an owner.
+func (p *place) standFor(owner int) Target {
+	t := p.target
+	t.For = p.view.Ring.Members()[owner].UUID
+	return t
+}
+
+// nextFallback returns the place in fallbacks, not before from, of the next member that may
+// be asked to stand in, which except is not; len(fallbacks) if there is none. Members believed
+// dead are not asked: what is kept for others is of use where it can be found.
+func (p *place) nextFallback(from, except int) int {
+	for ; from < len(p.fallbacks); from++ {
+		if m := p.fallbacks[from]; m != except && p.alive(m) {
+			break
+		}
+	}
+	return from
 }
 
 // receipt completes a tally's receipt. Without a ring there is nothing to attest.

@@ -35,7 +35,7 @@ func (c *Coordinator) Delete(ctx context.Context, r DeleteRequest) (DeleteResult
 		w.Context = read.Object.Clock
 		w.Timeout = time.Until(deadline)
 	}
-	written, err := c.put(ctx, &w, true)
+	written, err := c.put(ctx, &put{request: &w, mayForward: true})
 	return DeleteResult{Receipt: written.Receipt}, err
 }
 

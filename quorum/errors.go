@@ -57,6 +57,8 @@ const (
 	TooLarge                          // the object would be larger than allowed
 	TooManySiblings                   // the object would have more siblings than allowed
 	Failed                            // anything else; Text says what
+	Unsure                            // the replica may have lost data and is being compared with the others
+	HintsFull                         // the space for hints is used up
 )
 
 // RefusedError is a replica's refusal. All errors of Replica and Local are of this type, or

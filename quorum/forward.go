@@ -8,20 +8,23 @@ import (
 	"time"
 )
 
-// maxForwardShare and forwardShares bound how long one owner has for a forwarded put before
-// the next is asked as well: a third of the request's time, since three owners are usual.
+// maxForwardShare and forwardShares bound how long one node has for a forwarded put before
+// the next is asked as well: a second, some times what it waits itself before it asks
+// fallbacks; or a third of the request's time, since three owners are usual, and less where a
+// fallback comes after them.
 const (
-	maxForwardShare = 3 * time.Second
+	maxForwardShare = time.Second
 	forwardShares   = 3
 )
 
-// forward is one put on its way to an owner that can mint it. Owners are asked one after the
-// other with one request id: when one did not take the put, or was silent for its share of
-// the time. An owner that was silent may have minted; the id keeps a second owner that has
-// heard of it from minting again, and if none has, the two siblings are shown as one value.
+// forward is one put on its way to a node that can mint it: an owner or, where the put allows
+// it, a fallback in place of one. They are asked one after the other with one request id: when
+// one did not take the put, or was silent for its share of the time. One that was silent may
+// have minted; the id keeps a second owner that has heard of it from minting again, and if
+// none has, the two siblings are shown as one value.
 type forward struct {
 	put   *put
-	order []int // owners but this node, those believed alive first
+	order []int // members; owners among them do not stand in
 	share time.Duration
 
 	mu       sync.Mutex
@@ -29,33 +32,55 @@ type forward struct {
 	out      int // of them have not answered
 	answered bool
 	timer    *time.Timer
-	written  bool // some owner may have minted
+	written  bool // some node may have minted
 	causes   []error
 }
 
 // newForward takes over a put that this node cannot mint. cause is its own replica's, nil if
-// it has none.
+// it has none. Owners believed alive come first; then fallbacks, of which this node is the
+// nearest; owners believed dead come last, as they may be alive all the same.
 func newForward(p *put, cause error) *forward {
-	f := &forward{put: p, share: min(maxForwardShare, p.request.Timeout/forwardShares)}
+	f := &forward{put: p}
 	if cause != nil {
 		f.causes = append(f.causes, cause)
 	}
-	view := p.place.view
-	for _, i := range p.place.owners {
-		if i != view.Self {
-			f.order = append(f.order, i)
+	self := p.place.view.Self
+	f.addOwners(true)
+	// A put is no trial for a peer that has not answered lately: its client would wait for it.
+	slices.SortStableFunc(f.order, func(a, b int) int {
+		return cmp.Compare(trial(p.place.view.Replicas[a]), trial(p.place.view.Replicas[b]))
+	})
+	shares := forwardShares
+	if p.mayStandIn() && len(p.place.fallbacks) > 0 {
+		shares = max(shares, len(f.order)+1)
+		if slices.Contains(p.place.fallbacks, self) {
+			f.order = append(f.order, self)
+		}
+		for i := p.place.nextFallback(0, self); i < len(p.place.fallbacks); i = p.place.nextFallback(i+1, self) {
+			f.order = append(f.order, p.place.fallbacks[i])
 		}
 	}
-	slices.SortStableFunc(f.order, func(a, b int) int { return cmp.Compare(rank(view.Alive[a]), rank(view.Alive[b])) })
+	f.addOwners(false)
+	f.share = min(maxForwardShare, p.request.Timeout/time.Duration(shares))
 	return f
 }
 
-// rank sorts members believed alive before the others.
-func rank(alive bool) int {
-	if alive {
-		return 0
+// trial is 1 for a replica that has not answered lately, 0 for others.
+func trial(r Replica) int {
+	if r, ok := r.(circuit); ok && !r.Closed() {
+		return 1
 	}
-	return 1
+	return 0
+}
+
+// addOwners adds the owners that are believed to be alive, or those that are not.
+func (f *forward) addOwners(alive bool) {
+	view := f.put.place.view
+	for _, i := range f.put.place.owners {
+		if i != view.Self && view.Alive[i] == alive {
+			f.order = append(f.order, i)
+		}
+	}
 }
 
 func (f *forward) start() {
@@ -64,16 +89,16 @@ func (f *forward) start() {
 	f.advance()
 }
 
-// wait returns for how long the owner asked last is waited for alone.
+// wait returns for how long the node asked last is waited for alone.
 func (f *forward) wait() time.Duration {
-	left := time.Until(f.put.deadline)
+	left := f.put.deadline - f.put.c.peers.now()
 	if f.next >= len(f.order)-1 {
 		return left
 	}
 	return min(f.share, left)
 }
 
-// advance asks the next owner, or gives up if all have refused. It is called with mu held
+// advance asks the next node, or gives up if all have refused. It is called with mu held
 // and releases it.
 func (f *forward) advance() {
 	if f.next == len(f.order) {
@@ -84,23 +109,38 @@ func (f *forward) advance() {
 		f.answer(PutResult{Receipt: f.put.receipt()}, f.unsatisfied())
 		return
 	}
-	to := f.put.place.view.Replicas[f.order[f.next]]
+	member := f.order[f.next]
 	f.timer.Reset(f.wait())
 	f.next++
 	f.out++
-	f.put.c.stats.forwarded.Add(1)
-	if f.next > 1 {
-		f.put.c.stats.reforwarded.Add(1)
-	}
+	first := f.next == 1
 	f.mu.Unlock()
-
-	left := time.Until(f.put.deadline)
-	r := *f.put.request
-	r.Timeout = left
-	to.Forward(Forward{Request: r, Ring: f.put.place.target.Ring, Budget: left + budgetSlack, Done: f.done})
+	f.ask(member, first)
 }
 
-// done takes an owner's answer.
+// ask hands the put to a member, which may be this node as a fallback.
+func (f *forward) ask(member int, first bool) {
+	p := f.put
+	left := p.deadline - p.c.peers.now()
+	r := *p.request
+	r.Timeout = left
+	if member == p.place.view.Self {
+		p.c.open.Add(1) // it has its own calls, and no place of its own among those waiting
+		here := &put{c: p.c, request: &r, standIn: true, place: p.place, levels: p.levels, deadline: p.deadline, report: f.done}
+		here.start()
+		return
+	}
+	p.c.stats.forwarded.Add(1)
+	if !first {
+		p.c.stats.reforwarded.Add(1)
+	}
+	p.place.view.Replicas[member].Forward(Forward{
+		Request: r, Ring: p.place.target.Ring, StandIn: slices.Contains(p.place.fallbacks, member),
+		Budget: left + budgetSlack, Done: f.done,
+	})
+}
+
+// done takes a node's answer.
 func (f *forward) done(result PutResult, err error) {
 	f.mu.Lock()
 	f.out--
@@ -128,9 +168,9 @@ func (f *forward) done(result PutResult, err error) {
 	}
 }
 
-// finalLocked reports whether an owner's error is the answer to the request. A refusal that is
+// finalLocked reports whether a node's error is the answer to the request. A refusal that is
 // the client's to mend says that nothing was written, so it is the answer only if no other
-// owner may have minted.
+// node may have minted.
 func (f *forward) finalLocked(err error) bool {
 	// Not by errors.AsType: a refusal among the causes of an owner's shortfall is another thing.
 	if _, refused := err.(*RefusedError); refused && isClients(err) {
@@ -139,8 +179,8 @@ func (f *forward) finalLocked(err error) bool {
 	return !passes(err)
 }
 
-// passes reports whether another owner may still take a put that ended with err. An owner
-// that coordinated and missed a level is not one: its write is out.
+// passes reports whether another node may still take a put that ended with err. One that
+// coordinated and missed a level ends it: its write is out.
 func passes(err error) bool {
 	if _, ok := errors.AsType[*UnsatisfiedError](err); ok {
 		return false
@@ -151,13 +191,13 @@ func passes(err error) bool {
 	return errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNotReady) || errors.Is(err, ErrClosed)
 }
 
-// tick is called by the timer: the owner asked last had its share, or the time is up.
+// tick is called by the timer: the node asked last had its share, or the time is up.
 func (f *forward) tick() {
 	f.mu.Lock()
 	switch {
 	case f.answered:
 		f.mu.Unlock()
-	case time.Until(f.put.deadline) <= 0:
+	case f.put.deadline <= f.put.c.peers.now():
 		f.answer(PutResult{Receipt: f.put.receipt()}, ErrTimeout)
 	default:
 		f.advance()
@@ -176,10 +216,9 @@ func (f *forward) answer(result PutResult, err error) {
 	}
 }
 
-// unsatisfied is the error when no owner took the put.
+// unsatisfied is the error when no node took the put.
 func (f *forward) unsatisfied() *UnsatisfiedError {
-	t := f.put.tally
-	t.failed = t.slots
+	t := writeTally{slots: len(f.put.place.owners), levels: f.put.levels, failed: len(f.put.place.owners)}
 	s := t.shortfall()
 	return &UnsatisfiedError{
 		Level: s.level, Got: s.got, Want: s.want,

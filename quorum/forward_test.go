@@ -145,12 +145,12 @@ func TestForwardFromOwner(t *testing.T) {
 func TestCoordinateNeverForwards(t *testing.T) {
 	bubble(t, 5, 3, func(t *testing.T, c *cluster) {
 		n, owners := c.outside()
-		_, err := n.coordinator.Coordinate(context.Background(), putOf("v", defaults(3), nil))
+		_, err := n.coordinator.Coordinate(context.Background(), putOf("v", defaults(3), nil), false)
 		if e, ok := errors.AsType[*RefusedError](err); !ok || e.Reason != WrongRing {
 			t.Error(err)
 		}
 		owners[0].store.writeErr = refuse(Busy)
-		_, err = owners[0].coordinator.Coordinate(context.Background(), putOf("v", defaults(3), nil))
+		_, err = owners[0].coordinator.Coordinate(context.Background(), putOf("v", defaults(3), nil), false)
 		if e, ok := errors.AsType[*RefusedError](err); !ok || e.Reason != Busy {
 			t.Error(err)
 		}

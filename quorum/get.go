@@ -10,9 +10,10 @@ import (
 )
 
 // Get reads an object: the full copy from one owner, digests from as many others as the
-// levels need, full copies of those that differ. It answers the merge of what the counted
-// replicas have. Copies seen to be stale are repaired after the answer, or before it with
-// RepairBefore. A key that is missing or deleted is an answer: see [vclock.Object.Missing].
+// levels need, full copies of those that differ. With Sloppy a fallback is asked in place of
+// an owner that failed or is away, as far as the levels need it. Get answers the merge of
+// what the counted replicas have. Owners' copies seen to be stale are repaired after the
+// answer, or before it with RepairBefore. A key that is missing or deleted is an answer: see [vclock.Object.Missing].
 // Get returns when the levels are met, can no longer be met, or time or ctx ran out.
 //
 // The result's Object is shared with repairs under way: read-only. Its Receipt is set with
@@ -38,7 +39,7 @@ func (c *Coordinator) get(ctx context.Context, r *GetRequest) (GetResult, error)
 	return g.result, g.err
 }
 
-// copyState is what is known of one owner's copy.
+// copyState is what is known of one copy.
 type copyState uint8
 
 const (
@@ -50,15 +51,18 @@ const (
 	failed                     // did not answer with a copy
 )
 
-// replicaCopy is one owner of the key as a read sees it.
+// replicaCopy is one owner of the key as a read sees it, or a fallback in place of one.
 type replicaCopy struct {
-	member int
-	state  copyState
-	full   bool          // the answer that is awaited or was last given carries the object
-	broken bool          // failed in a way that a repair mends
-	digest uint64        // of a value; 0 else
-	sent   uint64        // digest of the last repair sent to it
-	since  time.Duration // when it was asked, on the peers' clock
+	member   int32
+	slot     int32 // which of the owners it is or stands in for, as an index into get.copies
+	state    copyState
+	standsIn bool          // it is a fallback's
+	doubtful bool          // an owner believed dead: nobody waits for it
+	full     bool          // the answer that is awaited or was last given carries the object
+	broken   bool          // failed in a way that a repair mends
+	digest   uint64        // of a value; 0 else
+	sent     uint64        // digest of the last repair sent to it
+	since    time.Duration // when it was asked, on the peers' clock
 }
 
 // get is one read under way. All decisions are made from copies: each event changes one of
@@ -69,15 +73,18 @@ type get struct {
 	place    place
 	levels   readLevels
 	deadline time.Time
+	patience time.Duration // for how long a silent owner is waited for alone
 	peers    []*peer
 
 	done   chan struct{} // closed when result and err are set
 	result GetResult
 	err    error
 
-	mu     sync.Mutex
-	copies []replicaCopy // the owners, in the order of asking
-	asked  int           // copies[:asked] have been asked
+	mu       sync.Mutex
+	copies   []replicaCopy // the owners, in the order of asking; then the fallbacks asked
+	asked    int           // copies[:asked] have been asked
+	live     int           // of the owners, those not doubtful; the first in copies
+	fallback int           // place.fallbacks[:fallback] have been asked or passed over
 	// object is the merge of all full copies that came, digest its digest. Both are zero
 	// before the first value.
 	object   vclock.Object
@@ -109,6 +116,7 @@ func (g *get) prepare(r *GetRequest) (err error) {
 		return ErrTimeout
 	}
 	g.deadline = time.Now().Add(r.Timeout)
+	g.patience = min(g.c.cfg.HintAfter, r.Timeout/2)
 	return g.c.begin()
 }
 
@@ -117,7 +125,7 @@ func (g *get) start() {
 	g.peers = g.c.peers.of(g.place.view.Ring)
 	g.copies = g.room[:0]
 	for _, i := range g.place.owners {
-		g.copies = append(g.copies, replicaCopy{member: i})
+		g.copies = append(g.copies, replicaCopy{member: int32(i), doubtful: !g.place.alive(i)})
 	}
 	g.order()
 	g.mu.Lock()
@@ -128,26 +136,6 @@ func (g *get) start() {
 		g.timer = time.AfterFunc(g.wait(), g.tick)
 	}
 	g.mu.Unlock()
-}
-
-// tally counts the copies. An answer that was withdrawn, since a full copy or a repair is
-// awaited, is no vote.
-func (g *get) tally() readTally {
-	t := readTally{
-		slots: len(g.place.owners), levels: g.levels,
-		notFoundOK: g.options.NotFoundOK, basicQuorum: g.options.BasicQuorum,
-	}
-	for i := range g.copies {
-		switch g.copies[i].state {
-		case value:
-			t.values++
-		case missing:
-			t.missing++
-		case failed:
-			t.failed++
-		}
-	}
-	return t
 }
 
 // advance does what the copies call for. It is called with mu held after every event and
@@ -226,6 +214,7 @@ func (g *get) decide(calls []call) (_ []call, decided bool, err error) {
 		}
 	}
 	if result == lost {
+		calls = g.askRest(calls)
 		if g.out+len(calls) == 0 {
 			return calls, true, g.unsatisfied(&t)
 		}
@@ -237,7 +226,7 @@ func (g *get) decide(calls []call) (_ []call, decided bool, err error) {
 		}
 		return calls, false, nil
 	}
-	return g.widen(calls, t), false, nil
+	return g.widen(calls), false, nil
 }
 
 // holds reports whether a copy with that digest is part of the object.

@@ -31,19 +31,23 @@ func TestHistories(t *testing.T) {
 	}
 	for _, s := range seeds {
 		for _, faults := range []bool{false, true} {
-			t.Run(fmt.Sprintf("seed=%d/faults=%v", s, faults), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { runHistory(t, s, faults) })
-			})
+			for _, sloppy := range []bool{false, true} {
+				t.Run(fmt.Sprintf("seed=%d/faults=%v/sloppy=%v", s, faults, sloppy), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { runHistory(t, s, faults, sloppy) })
+				})
+			}
 		}
 	}
 }
 
 // history is what is known to have happened.
 type history struct {
-	t *testing.T
+	t      *testing.T
+	sloppy bool
 
 	mu       sync.Mutex
 	acked    map[ring.Key][]vclock.Sibling                // writes that were acknowledged
+	hinted   map[ring.Key][]vclock.Sibling                // acknowledged with the help of fallbacks: in force when their hints are delivered
 	contexts map[ring.Key][]vclock.Clock                  // that writes were given
 	writer   map[ring.Key]map[vclock.Dot]vclock.RequestID // of every dot seen
 	seen     map[ring.Key]vclock.Clock                    // join of what repairing reads answered
@@ -51,10 +55,10 @@ type history struct {
 	failures int
 }
 
-func runHistory(t *testing.T, seed uint64, faults bool) {
+func runHistory(t *testing.T, seed uint64, faults, sloppy bool) {
 	c := newCluster(t, 5, 3, Config{FollowUpTimeout: time.Second})
 	h := &history{
-		t: t, acked: map[ring.Key][]vclock.Sibling{}, contexts: map[ring.Key][]vclock.Clock{},
+		t: t, sloppy: sloppy, acked: map[ring.Key][]vclock.Sibling{}, hinted: map[ring.Key][]vclock.Sibling{}, contexts: map[ring.Key][]vclock.Clock{},
 		writer: map[ring.Key]map[vclock.Dot]vclock.RequestID{}, seen: map[ring.Key]vclock.Clock{},
 	}
 	for i, n := range c.nodes {
@@ -74,7 +78,9 @@ func runHistory(t *testing.T, seed uint64, faults bool) {
 			case <-stop:
 				return
 			case <-time.After(time.Duration(rnd.IntN(200)) * time.Millisecond):
-				c.nodes[rnd.IntN(len(c.nodes))].setLinks(rnd, rnd.IntN(3) > 0)
+				n := c.nodes[rnd.IntN(len(c.nodes))]
+				n.setLinks(rnd, rnd.IntN(3) > 0)
+				n.setAlive(rnd)
 			}
 		}
 	})
@@ -86,9 +92,11 @@ func runHistory(t *testing.T, seed uint64, faults bool) {
 	}
 	// Healed, a read of all replicas has everything, and leaves them equal.
 	for _, n := range c.nodes {
+		n.believeAll()
 		n.setLinks(rand.New(rand.NewPCG(seed, 98)), false)
 	}
 	time.Sleep(10 * time.Second)
+	h.deliver(c)
 	for key := range h.acked {
 		o := defaults(3)
 		o.R, o.RepairBefore = LevelAll, true
@@ -106,6 +114,26 @@ func runHistory(t *testing.T, seed uint64, faults bool) {
 		t.Errorf("only %d reads were checked", h.reads)
 	}
 	c.close()
+}
+
+// deliver hands all hints over to their owners, once and for all.
+func (h *history) deliver(c *cluster) {
+	hints := 0
+	for _, n := range c.nodes {
+		for _, owner := range c.nodes {
+			for i := range 2 {
+				key := ring.Key{Bucket: "b", Key: fmt.Sprint(i)}
+				if o := n.hint(owner, key); !o.Missing() {
+					hints++
+					owner.plant(key, o)
+				}
+			}
+		}
+	}
+	for key, writes := range h.hinted {
+		h.acked[key] = append(h.acked[key], writes...)
+	}
+	h.t.Logf("%d hints, %d writes relied on fallbacks", hints, len(h.hinted[ring.Key{Bucket: "b", Key: "0"}]))
 }
 
 // setLinks draws the faults of a node's links: all of them work, though slowly, if not faulty.
@@ -131,13 +159,33 @@ func (n *node) setLinks(rnd *rand.Rand, faulty bool) {
 	}
 }
 
+// setAlive draws what gossip tells a node, rightly or wrongly. A view is a snapshot.
+func (n *node) setAlive(rnd *rand.Rand) {
+	alive := make([]bool, len(n.cluster.nodes))
+	for i := range alive {
+		alive[i] = i == n.index || rnd.IntN(4) > 0
+	}
+	n.believed.Store(&alive)
+}
+
+func (n *node) believeAll() {
+	alive := make([]bool, len(n.cluster.nodes))
+	for i := range alive {
+		alive[i] = true
+	}
+	n.believed.Store(&alive)
+}
+
 // client reads and writes two keys: blindly, or over what it read.
 func (h *history) client(c *cluster, rnd *rand.Rand) {
 	for range 60 {
 		time.Sleep(time.Duration(rnd.IntN(30)) * time.Millisecond)
 		n := c.nodes[rnd.IntN(len(c.nodes))]
 		key := ring.Key{Bucket: "b", Key: fmt.Sprint(rnd.IntN(2))}
-		o := Options{N: 3, R: 2, PR: 2, W: 2, PW: 2, NotFoundOK: true, Timeout: 2 * time.Second, RepairBefore: rnd.IntN(2) == 0}
+		o := Options{N: 3, R: 2, PR: 2, W: 2, PW: 2, NotFoundOK: true, Timeout: 2 * time.Second, RepairBefore: rnd.IntN(2) == 0, Sloppy: h.sloppy}
+		if h.sloppy && rnd.IntN(2) == 0 {
+			o.PR, o.PW = 0, 0
+		}
 		if rnd.IntN(2) == 0 {
 			h.read(n, key, o)
 			continue
@@ -170,12 +218,16 @@ func (h *history) write(n *node, key ring.Key, o Options, base vclock.Clock, del
 		h.failures++
 		return
 	}
-	if res.Receipt.Primaries < 2 || res.Receipt.Durable < 2 {
+	acked := h.acked
+	if o.PW == 0 {
+		acked = h.hinted
+	}
+	if res.Receipt.Primaries < int(o.PW) || res.Receipt.Durable < 2 {
 		h.t.Errorf("acknowledged with %+v", res.Receipt)
 	}
 	for _, s := range res.Object.Siblings {
 		if s.RequestID == r.RequestID {
-			h.acked[key] = append(h.acked[key], s)
+			acked[key] = append(acked[key], s)
 			return
 		}
 	}
@@ -202,6 +254,9 @@ func (h *history) covered(key ring.Key, clock vclock.Clock) bool {
 func (h *history) read(n *node, key ring.Key, o Options) bool {
 	h.mu.Lock()
 	acked, floor := h.acked[key], h.seen[key]
+	if o.PR == 0 && o.R != LevelAll {
+		acked, floor = nil, nil // it may have met fallbacks only, which lack what owners have
+	}
 	h.mu.Unlock()
 	res, err := n.coordinator.Get(context.Background(), GetRequest{Key: key, Options: o})
 	h.mu.Lock()
@@ -231,7 +286,7 @@ func (h *history) read(n *node, key ring.Key, o Options) bool {
 	if !res.Object.Clock.Descends(floor) {
 		h.t.Errorf("a read went back behind one that had repaired before its answer")
 	}
-	if o.RepairBefore {
+	if o.RepairBefore && o.PR > 0 {
 		h.seen[key] = h.seen[key].Join(res.Object.Clock)
 	}
 	return true

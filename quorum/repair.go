@@ -18,7 +18,9 @@ const (
 
 // call is one replica call of a read, to be made once the lock is released.
 type call struct {
-	copy     int // index into get.copies
+	copy     int32 // index into get.copies
+	member   int32
+	owner    int32 // the member that it stands in for, or nobody
 	kind     callKind
 	followUp bool   // holds one of MaxFollowUps places
 	digest   uint64 // repairCopy: of the object sent
@@ -26,8 +28,7 @@ type call struct {
 
 // send makes a call. object and encoded are what a repair sends.
 func (g *get) send(c call, object vclock.Object, encoded []byte) {
-	member := g.copies[c.copy].member // set once, before the first call
-	to := g.place.view.Replicas[member]
+	to := g.place.view.Replicas[c.member]
 	budget := time.Until(g.deadline) + budgetSlack
 	if c.followUp {
 		budget = g.c.cfg.FollowUpTimeout
@@ -39,9 +40,15 @@ func (g *get) send(c call, object vclock.Object, encoded []byte) {
 		}})
 		return
 	}
-	to.Read(Read{Target: g.place.target, Digest: c.kind == readDigest, Budget: budget, Done: func(r ReadReply) {
+	q := Read{Target: g.place.target, Digest: c.kind == readDigest, Budget: budget, Done: func(r ReadReply) {
 		g.answer(c, r)
-	}})
+	}}
+	if c.owner != nobody {
+		g.c.stats.fallbackReads.Add(1)
+		q.Target = g.place.standFor(int(c.owner))
+		q.Owners = g.place.view.Owners(q.Target)
+	}
+	to.Read(q)
 }
 
 // answer takes a replica's copy or digest, early or late.
@@ -59,10 +66,10 @@ func (g *get) answer(c call, r ReadReply) {
 		}
 	case r.Missing:
 		peer.answered(now-one.since, now)
-		one.state, one.digest = missing, 0
+		one.state, one.digest, one.doubtful = missing, 0, false
 	default:
 		peer.answered(now-one.since, now)
-		one.state, one.digest, one.full = value, r.Digest, c.kind == readFull
+		one.state, one.digest, one.full, one.doubtful = value, r.Digest, c.kind == readFull, false
 		if one.full {
 			g.join(r.Object, r.Digest)
 		}
@@ -78,7 +85,7 @@ func (g *get) answer(c call, r ReadReply) {
 func (g *get) fail(one *replicaCopy, err error) {
 	one.state, one.digest = failed, 0
 	if e, ok := errors.AsType[*RefusedError](err); ok {
-		one.broken = e.Reason == Corrupt || e.Reason == Failed
+		one.broken = e.Reason == Corrupt || e.Reason == Failed || e.Reason == Unsure
 	}
 	g.causes = append(g.causes, err)
 }
@@ -100,10 +107,10 @@ func (g *get) join(o vclock.Object, digest uint64) {
 	g.encoded = nil
 }
 
-// stale reports whether a copy lacks something of the object, as far as is known, and has
-// not been sent it.
+// stale reports whether an owner's copy lacks something of the object, as far as is known,
+// and has not been sent it. A fallback is not mended: what it lacks its owner gets anyway.
 func (g *get) stale(c *replicaCopy) bool {
-	if g.object.Missing() || c.sent == g.digest {
+	if g.object.Missing() || c.sent == g.digest || c.standsIn {
 		return false
 	}
 	return c.state == value && c.digest != g.digest || c.state == missing || c.state == failed && c.broken
@@ -115,7 +122,9 @@ func (g *get) repair(i int) call {
 		g.encoded = g.object.Append(make([]byte, 0, g.object.Size()))
 	}
 	g.copies[i].sent = g.digest
-	return call{copy: i, kind: repairCopy, digest: g.digest}
+	c := g.call(i, repairCopy)
+	c.digest = g.digest
+	return c
 }
 
 // repairFirst sends repairs whose acknowledgements count before the answer: until then the

@@ -48,6 +48,7 @@ func (l *link) Read(r Read) {
 		l.digests.Add(1)
 	}
 	l.carry(r.Budget, func(reply func(func())) {
+		l.node.place(r.Target)
 		a := l.node.store.read(r)
 		reply(func() { r.Done(a) })
 	}, func() { r.Done(ReadReply{Err: refuse(Unreachable)}) })
@@ -59,14 +60,18 @@ func (l *link) Merge(m Merge) {
 		if err != nil || !o.Equal(m.Object) {
 			panic("object and encoding differ")
 		}
-		l.node.store.merge(m.Name, o, func(w WriteReply) { reply(func() { m.Done(w) }) })
+		l.node.place(m.Target)
+		if m.For != "" {
+			l.hints.Add(1)
+		}
+		l.node.store.merge(m.Target, o, func(w WriteReply) { reply(func() { m.Done(w) }) })
 	}, func() { m.Done(WriteReply{Err: refuse(Unreachable)}) })
 }
 
 func (l *link) Forward(f Forward) {
 	l.carry(f.Budget, func(reply func(func())) {
 		l.node.cluster.wg.Go(func() {
-			res, err := l.node.coordinator.Coordinate(context.Background(), f.Request)
+			res, err := l.node.coordinator.Coordinate(context.Background(), f.Request, f.StandIn)
 			if !f.Request.ReturnBody {
 				res.Object = vclock.Object{}
 			}
@@ -81,7 +86,28 @@ type local struct {
 	store *memory
 }
 
-func (l local) Mint(m Mint) { l.store.mint(m) }
+func (l local) Mint(m Mint) {
+	l.node.place(m.Target)
+	l.store.mint(m)
+}
+
+// recordOf is the name under which a copy, or the hint for an owner, is kept.
+func recordOf(owner, name string) string {
+	if owner == "" {
+		return name
+	}
+	return owner + "|" + name
+}
+
+// place checks what a server checks: a node is asked for its own copy of what it owns, or
+// for a hint of what it does not own.
+func (n *node) place(t Target) {
+	r := n.cluster.ring
+	owns := r.Owns(n.index, t.Partition, t.N)
+	if owner, ok := r.Index(t.For); t.For == "" && !owns || t.For != "" && (owns || !ok || !r.Owns(owner, t.Partition, t.N)) {
+		n.cluster.t.Errorf("node %d was asked for %q, of owners %v", n.index, t.For, r.Preference(t.Partition)[:t.N])
+	}
+}
 
 func (s *memory) read(r Read) ReadReply {
 	s.mu.Lock()
@@ -90,6 +116,12 @@ func (s *memory) read(r Read) ReadReply {
 		return ReadReply{Err: s.readErr}
 	}
 	o := s.records[r.Name].Object
+	if r.For != "" {
+		o = vclock.Object{}
+		for _, owner := range r.Owners {
+			o, _ = vclock.Merge(o, s.records[recordOf(owner, r.Name)].Object)
+		}
+	}
 	a := ReadReply{Missing: o.Missing(), Digest: o.Digest()}
 	if !r.Digest {
 		a.Object = o
@@ -97,9 +129,13 @@ func (s *memory) read(r Read) ReadReply {
 	return a
 }
 
-func (s *memory) merge(name string, o vclock.Object, done func(WriteReply)) {
+func (s *memory) merge(t Target, o vclock.Object, done func(WriteReply)) {
+	name := recordOf(t.For, t.Name)
 	s.mu.Lock()
 	err := s.writeErr
+	if t.For != "" && err == nil {
+		err = s.hintErr
+	}
 	if err == nil {
 		rec, _ := s.records[name].Merge(o)
 		s.records[name] = rec
@@ -119,16 +155,21 @@ func (s *memory) after(f func()) {
 
 func (s *memory) mint(m Mint) {
 	s.mu.Lock()
-	if err := s.writeErr; err != nil {
+	err := s.writeErr
+	if m.For != "" && err == nil {
+		err = s.hintErr
+	}
+	if err != nil {
 		s.mu.Unlock()
 		m.Done(vclock.Object{}, WriteReply{Err: err})
 		return
 	}
-	rec := s.records[m.Name]
+	name := recordOf(m.For, m.Name)
+	rec := s.records[name]
 	if !rec.Object.HasRequest(m.Write.RequestID) {
 		m.Write.Time = s.clock.Now(rec.Object.LatestTime())
 		rec = rec.Put(m.Write, s.actors)
-		s.records[m.Name] = rec
+		s.records[name] = rec
 		s.mints++
 	}
 	failed := s.failCommit

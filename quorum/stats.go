@@ -20,6 +20,12 @@ type Stats struct {
 	// MaxFollowUps or since the coordinator was closed.
 	RepairsFailed, RepairsDropped uint64
 
+	HintsSent     uint64 // objects sent to fallbacks, for owners that failed or are away
+	HintsRefused  uint64 // of them not acknowledged
+	Missed        uint64 // owners that lack a write, and no fallback took a hint of it
+	FallbackReads uint64 // reads sent to fallbacks
+	FallbackMints uint64 // puts minted here in place of an owner
+
 	LateVotes    uint64 // replica answers after their request's own, failures not counted
 	LateFailures uint64 // failures after the request's answer
 
@@ -33,6 +39,8 @@ type counters struct {
 	unsatisfied, timeouts, overloaded                        atomic.Uint64
 	hedges, mismatches                                       atomic.Uint64
 	readRepairs, repairsFailed, repairsDropped               atomic.Uint64
+	hintsSent, hintsRefused, missed                          atomic.Uint64
+	fallbackReads, fallbackMints                             atomic.Uint64
 	lateVotes, lateFailures                                  atomic.Uint64
 }
 
@@ -46,6 +54,8 @@ func (c *Coordinator) Stats() Stats {
 		Unsatisfied: s.unsatisfied.Load(), Timeouts: s.timeouts.Load(), Overloaded: s.overloaded.Load(),
 		Hedges: s.hedges.Load(), Mismatches: s.mismatches.Load(),
 		ReadRepairs: s.readRepairs.Load(), RepairsFailed: s.repairsFailed.Load(), RepairsDropped: s.repairsDropped.Load(),
+		HintsSent: s.hintsSent.Load(), HintsRefused: s.hintsRefused.Load(), Missed: s.missed.Load(),
+		FallbackReads: s.fallbackReads.Load(), FallbackMints: s.fallbackMints.Load(),
 		LateVotes: s.lateVotes.Load(), LateFailures: s.lateFailures.Load(),
 		InFlight: int(c.waiting.Load()), FollowUps: int(c.followUps.Load()), Open: int(c.open.Load()),
 	}

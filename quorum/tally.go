@@ -28,6 +28,8 @@ type readTally struct {
 
 	values, missing, failed         int // slots by vote: has a copy, has none, no answer
 	fallbackValues, fallbackMissing int // of them by a node that is not the owner
+	standIns                        int // of the open slots: only a fallback can still fill them
+	awaited                         int // of those filled by a fallback: the owner may still answer, and then counts instead
 }
 
 // open is how many slots have not voted.
@@ -50,9 +52,12 @@ func (t *readTally) counted() (all, primaries int) {
 }
 
 // found reports whether the levels are met with a value.
-func (t *readTally) found() bool {
+func (t *readTally) found() bool { return t.foundWith(0) }
+
+// foundWith is found with so many more primaries in place of fallbacks.
+func (t *readTally) foundWith(owners int) bool {
 	all, primaries := t.counted()
-	return t.values > 0 && all >= t.levels.r && all >= t.levels.confirms && primaries >= t.levels.pr
+	return t.values > 0 && all >= t.levels.r && all >= t.levels.confirms && primaries+owners >= t.levels.pr
 }
 
 // absent reports whether the levels are met by owners that do not have the key. With
@@ -78,8 +83,10 @@ func (t *readTally) outcome() outcome {
 	}
 	asValues, asMissing := *t, *t
 	asValues.values += t.open()
+	asValues.fallbackValues += t.standIns
 	asMissing.missing += t.open()
-	if asValues.found() || asMissing.absent() {
+	asMissing.fallbackMissing += t.standIns
+	if asValues.foundWith(t.awaited) || asMissing.absent() {
 		return pending
 	}
 	return lost
@@ -90,7 +97,7 @@ func (t *readTally) outcome() outcome {
 func (t *readTally) shortfall() shortfall {
 	all, primaries := t.counted()
 	rMissed := all+t.open() < t.levels.r
-	if primaries+t.open() < t.levels.pr && (t.levels.pr >= t.levels.r || !rMissed) {
+	if primaries+t.open()-t.standIns+t.awaited < t.levels.pr && (t.levels.pr >= t.levels.r || !rMissed) {
 		return shortfall{"PR", primaries, t.levels.pr}
 	}
 	if all+t.open() < t.levels.confirms && (t.levels.confirms >= t.levels.r || !rMissed) {
@@ -115,13 +122,18 @@ type writeTally struct {
 	acks, failed int // slots by vote
 	fallbacks    int // of acks by a node that is not the owner
 	durable      int // of acks fsynced
+	standIns     int // of the open slots: only a fallback can still fill them
+	awaited      int // of fallbacks: the owner may still acknowledge, and then counts instead
 }
 
 func (t *writeTally) open() int { return t.slots - t.acks - t.failed }
 
+// primaries is how many owners acknowledged.
+func (t *writeTally) primaries() int { return t.acks - t.fallbacks }
+
 func (t *writeTally) met() bool {
 	l := &t.levels
-	return t.acks >= l.w && t.acks >= l.dw && t.acks >= l.confirms && t.acks-t.fallbacks >= l.pw
+	return t.acks >= l.w && t.acks >= l.dw && t.acks >= l.confirms && t.primaries() >= l.pw
 }
 
 func (t *writeTally) outcome() outcome {
@@ -130,6 +142,7 @@ func (t *writeTally) outcome() outcome {
 	}
 	best := *t
 	best.acks += t.open()
+	best.fallbacks += t.standIns - t.awaited
 	if best.met() {
 		return pending
 	}
@@ -139,9 +152,9 @@ func (t *writeTally) outcome() outcome {
 // shortfall names the level that a lost write missed: PW before node_confirms before DW
 // before W.
 func (t *writeTally) shortfall() shortfall {
-	l, primaries := &t.levels, t.acks-t.fallbacks
+	l, primaries := &t.levels, t.primaries()
 	switch {
-	case primaries+t.open() < l.pw:
+	case primaries+t.open()-t.standIns+t.awaited < l.pw:
 		return shortfall{"PW", primaries, l.pw}
 	case t.acks+t.open() < l.confirms:
 		return shortfall{"node_confirms", t.acks, l.confirms}
@@ -153,7 +166,7 @@ func (t *writeTally) shortfall() shortfall {
 
 func (t *writeTally) receipt() Receipt {
 	return Receipt{
-		Replicas: t.acks, Primaries: t.acks - t.fallbacks, Fallbacks: t.fallbacks,
+		Replicas: t.acks, Primaries: t.primaries(), Fallbacks: t.fallbacks,
 		Durable: t.durable, N: t.slots,
 	}
 }

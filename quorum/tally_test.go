@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -21,20 +22,57 @@ func count(votes []string, of ...string) int {
 	return n
 }
 
-// naive finds the outcome by trying every way in which the open slots may vote.
-func naive(votes []string, slots int, kinds []string, met func([]string) bool) outcome {
+// naive finds the outcome by trying every way in which the open slots may vote, of which the
+// last standIns only as fallbacks, and in which owners may yet replace the awaited ones among
+// the votes of fallbacks, which come first.
+func naive(votes []string, slots, standIns, awaited int, kinds []string, met func([]string) bool) outcome {
 	if met(votes) {
 		return won
 	}
-	if len(votes) == slots {
-		return lost
-	}
-	for _, k := range kinds {
-		if naive(append(slices.Clone(votes), k), slots, kinds, met) != lost {
-			return pending
-		}
+	if possible(votes, slots, standIns, awaited, kinds, met) {
+		return pending
 	}
 	return lost
+}
+
+func possible(votes []string, slots, standIns, awaited int, kinds []string, met func([]string) bool) bool {
+	if met(votes) {
+		return true
+	}
+	if len(votes) < slots {
+		for _, k := range kinds {
+			if len(votes) >= slots-standIns && k[0] != 'f' && k != "x" {
+				continue
+			}
+			if possible(append(slices.Clone(votes), k), slots, standIns, awaited, kinds, met) {
+				return true
+			}
+		}
+	}
+	if awaited == 0 {
+		return false
+	}
+	i := slices.IndexFunc(votes, func(v string) bool { return v[0] == 'f' })
+	for _, k := range kinds {
+		if k[0] == 'f' || k == "x" || votes[i] == "fv" && k == "m" {
+			continue // a value stays one: what the owner lacks the fallback still has
+		}
+		owned := slices.Clone(votes)
+		owned[i] = k
+		if possible(owned, slots, standIns, awaited-1, kinds, met) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayWait returns how many of the votes are of fallbacks whose owners may be awaited: a slot
+// with nothing on a fallback is filled only where that counts.
+func mayWait(votes []string, read *readTally) int {
+	if read != nil && (count(votes, "v", "fv") == 0 || !read.notFoundOK) {
+		return count(votes, "fv")
+	}
+	return count(votes, "fv", "fm", "fa", "fd")
 }
 
 // naiveRead says in the words of the documentation when a read has its answer.
@@ -80,7 +118,11 @@ func TestTalliesAgainstNaive(t *testing.T) {
 			voteRead(&read, reads[len(reads)-1])
 			voteWrite(&write, writes[len(writes)-1])
 		}
-		got, want := read.outcome(), naive(reads, n, readVotes, naiveRead(&read))
+		read.standIns, write.standIns = rnd.IntN(read.open()+1), rnd.IntN(write.open()+1)
+		fallbacksFirst(reads)
+		fallbacksFirst(writes)
+		read.awaited, write.awaited = rnd.IntN(mayWait(reads, &read)+1), rnd.IntN(mayWait(writes, nil)+1)
+		got, want := read.outcome(), naive(reads, n, read.standIns, read.awaited, readVotes, naiveRead(&read))
 		if got != want {
 			t.Fatalf("read %+v after %v: %v, want %v", read, reads, got, want)
 		}
@@ -88,7 +130,7 @@ func TestTalliesAgainstNaive(t *testing.T) {
 		if got == lost {
 			checkShortfall(t, read.shortfall(), map[string]int{"R": read.levels.r, "PR": read.levels.pr, "node_confirms": read.levels.confirms})
 		}
-		got, want = write.outcome(), naive(writes, n, writeVotes, naiveWrite(&write))
+		got, want = write.outcome(), naive(writes, n, write.standIns, write.awaited, writeVotes, naiveWrite(&write))
 		if got != want {
 			t.Fatalf("write %+v after %v: %v, want %v", write, writes, got, want)
 		}
@@ -102,6 +144,16 @@ func TestTalliesAgainstNaive(t *testing.T) {
 	if seen[pending] < 1000 || seen[won] < 1000 || seen[lost] < 1000 {
 		t.Errorf("outcomes %v: the votes are not varied enough", seen)
 	}
+}
+
+// fallbacksFirst sorts votes of fallbacks before the others, values first: those that may be
+// awaited lead.
+func fallbacksFirst(votes []string) {
+	slices.SortStableFunc(votes, func(a, b string) int { return cmp.Compare(rankVote(a), rankVote(b)) })
+}
+
+func rankVote(v string) int {
+	return slices.Index([]string{"fv", "fm", "fa", "fd", "v", "m", "a", "d", "x"}, v)
 }
 
 // checkShortfall checks that the level named was asked for and not reached.

@@ -26,7 +26,8 @@ type Options struct {
 	NodeConfirms Level         // distinct nodes that must answer
 	NotFoundOK   bool          // a primary's "not found" counts toward R
 	BasicQuorum  bool          // give up as soon as floor(N/2)+1 replicas have not found the key
-	RepairBefore bool          // read repair ends before the answer (monotonic quorum reads) instead of after it
+	RepairBefore bool          // read repair of owners ends before the answer (monotonic reads at quorums of primaries) instead of after it
+	Sloppy       bool          // a fallback may fill the slot of an owner that is away; without it what fallbacks keep counts for nothing
 	Lossy        bool          // last-write-wins bucket: one value is shown, a put takes the local clock as read
 	Timeout      time.Duration // of the whole request; 0 or less has run out already
 }
@@ -98,6 +99,7 @@ type Target struct {
 	Partition uint16
 	N         int    // owners of the key's bucket
 	Ring      uint64 // the coordinator's ring version
+	For       string // uuid of the owner that the asked node stands in for; "": it is asked as an owner
 }
 
 // Replica is one node of a preference list, this one or a peer; the coordinator cannot tell
@@ -110,9 +112,11 @@ type Replica interface {
 	Forward(Forward)
 }
 
-// Read asks a replica for its copy, or for the digest of it only.
+// Read asks a replica for its copy, or for the digest of it only. A node that stands in for
+// an owner (Target.For) answers the merge of the hints that it holds for any of Owners.
 type Read struct {
 	Target
+	Owners []string // uuids of the key's owners, with For only; every node knows them by its ring: see [View.Owners]
 	Digest bool
 	Budget time.Duration
 	Done   func(ReadReply)
@@ -127,8 +131,9 @@ type ReadReply struct {
 	Err     error
 }
 
-// Merge hands a whole object to a replica, which merges it into its copy. Object and Encoded
-// are the same object; both are shared and read-only.
+// Merge hands a whole object to a replica, which merges it into its copy, or, standing in for
+// an owner, into the hint that it holds for it. Object and Encoded are the same object; both
+// are shared and read-only.
 type Merge struct {
 	Target
 	Object  vclock.Object
@@ -144,10 +149,11 @@ type WriteReply struct {
 	Err     error
 }
 
-// Forward asks a replica of the key to coordinate a client's put. It never forwards again.
+// Forward asks another node to coordinate a client's put. It never forwards again.
 type Forward struct {
 	Request PutRequest
 	Ring    uint64 // the sender's ring version
+	StandIn bool   // a node that owns no replica of the key may mint in place of an owner
 	Budget  time.Duration
 	Done    func(PutResult, error)
 }
@@ -162,7 +168,8 @@ type Local interface {
 	Mint(Mint)
 }
 
-// Mint is one client write at the local replica. A write whose id is known already mints
+// Mint is one client write at the local replica, to its own copy or, with Target.For, to the
+// hint that it holds for that owner. A write whose id is known already mints
 // nothing: Minted and Done get the object as it is.
 type Mint struct {
 	Target
@@ -179,4 +186,16 @@ type View struct {
 	Local    Local     // this node's replica
 	Replicas []Replica // Replicas[Self] is Local
 	Alive    []bool    // by gossip; a hint whom to ask, never a fact
+}
+
+// Owners returns the uuids of the owners of a target, nearest first. The slice is the
+// caller's.
+func (v *View) Owners(t Target) []string {
+	list := v.Ring.Preference(t.Partition)
+	list = list[:min(v.Ring.EffectiveN(t.N), len(list))]
+	uuids := make([]string, len(list))
+	for i, member := range list {
+		uuids[i] = v.Ring.Members()[member].UUID
+	}
+	return uuids
 }

@@ -121,6 +121,7 @@ var refusals = map[string]struct {
 	"busy":              {fmt.Errorf("%w: 7", storage.ErrBusy), quorum.Busy},
 	"corrupt":           {fmt.Errorf("%w: 8", storage.ErrCorrupt), quorum.Corrupt},
 	"too large":         {&storage.TooLargeError{Size: 9, Limit: 8}, quorum.TooLarge},
+	"hints full":        {fmt.Errorf("%w: 9", storage.ErrHintsFull), quorum.HintsFull},
 	"too many siblings": {&storage.TooManySiblingsError{Count: 9, Limit: 8}, quorum.TooManySiblings},
 	"anything else":     {errors.New("odd"), quorum.Failed},
 }
@@ -306,10 +307,10 @@ func TestTransportErrorsHaveReasons(t *testing.T) {
 		"handler failed":       {nil, transport.Response{Status: transport.StatusError, Payload: []byte("x")}, quorum.Unreachable},
 		"unknown status":       {nil, transport.Response{Status: 9}, quorum.Unreachable},
 		"reason 0":             {nil, transport.Response{Status: refused}, quorum.Unreachable},
-		"reason of the future": {nil, transport.Response{Status: refused + transport.Status(quorum.Failed) + 1}, quorum.Unreachable},
+		"reason of the future": {nil, transport.Response{Status: refused + transport.Status(lastReason) + 1}, quorum.Unreachable},
 	} {
 		judge := &pair{t: t}
-		p := NewRemote(callerFunc(func(done func(transport.Response, error)) { done(c.resp, c.err) }), "x", "addr")
+		p := NewRemote(callerFunc(func(done func(transport.Response, error)) { done(c.resp, c.err) }), "x", "addr", NewBreaker(BreakerConfig{}))
 		var got []error
 		p.Read(quorum.Read{Done: func(a quorum.ReadReply) { got = append(got, a.Err) }})
 		p.Merge(quorum.Merge{Done: func(a quorum.WriteReply) { got = append(got, a.Err) }})

@@ -36,10 +36,10 @@ func refusing(err error) fakeStore {
 }
 
 // fakeCoordinator runs forwarded puts.
-type fakeCoordinator func(context.Context, quorum.PutRequest) (quorum.PutResult, error)
+type fakeCoordinator func(context.Context, quorum.PutRequest, bool) (quorum.PutResult, error)
 
-func (c fakeCoordinator) Coordinate(ctx context.Context, r quorum.PutRequest) (quorum.PutResult, error) {
-	return c(ctx, r)
+func (c fakeCoordinator) Coordinate(ctx context.Context, r quorum.PutRequest, standIn bool) (quorum.PutResult, error) {
+	return c(ctx, r, standIn)
 }
 
 // testRing has three members, two owners per key, and version 1.
@@ -88,15 +88,23 @@ const (
 type pairConfig struct {
 	store       Store
 	os          bool // durability
+	unsure      func(uint16) bool
 	coordinator Coordinator
 	from, to    func(*transport.Config)
 	handler     transport.Handler // instead of the server
 }
 
+func (c *pairConfig) unsureFunc() func(uint16) bool {
+	if c.unsure != nil {
+		return c.unsure
+	}
+	return func(uint16) bool { return false }
+}
+
 func newPair(t *testing.T, cfg pairConfig) *pair {
 	r := testRing(t)
 	p := &pair{t: t, ring: r, target: keyOf(r, 0, true), net: memnet.New(memnet.Config{Link: memnet.Link{Delay: time.Millisecond}})}
-	p.local = NewLocal(cfg.store, !cfg.os)
+	p.local = NewLocal(cfg.store, !cfg.os, cfg.unsureFunc())
 	p.view = &quorum.View{Ring: r, Self: 0, Local: p.local}
 	p.server = NewServer(p.local, cfg.coordinator, func() *quorum.View { return p.view })
 	if cfg.handler == nil {
@@ -118,7 +126,7 @@ func newPair(t *testing.T, cfg pairConfig) *pair {
 	}
 	p.from = start("10.0.0.1", fromAddr, "x", nil, cfg.from)
 	p.to = start("10.0.0.2", toAddr, r.Members()[0].UUID, cfg.handler, cfg.to)
-	p.remote = NewRemote(p.from, r.Members()[0].UUID, toAddr)
+	p.remote = NewRemote(p.from, r.Members()[0].UUID, toAddr, NewBreaker(BreakerConfig{}))
 	return p
 }
 
@@ -257,7 +265,7 @@ func untouched(t *testing.T) fakeStore {
 }
 
 func noCoordinator(t *testing.T) Coordinator {
-	return fakeCoordinator(func(context.Context, quorum.PutRequest) (quorum.PutResult, error) {
+	return fakeCoordinator(func(context.Context, quorum.PutRequest, bool) (quorum.PutResult, error) {
 		t.Error("a put was coordinated")
 		return quorum.PutResult{}, nil
 	})

@@ -29,6 +29,7 @@ const maxReads = 16384
 type Local struct {
 	store   Store
 	durable bool
+	unsure  func(partition uint16) bool
 
 	mu     sync.Mutex
 	count  int // of reads under way
@@ -39,10 +40,18 @@ type Local struct {
 var _ quorum.Local = (*Local)(nil)
 
 // NewLocal returns the replica over store. durable says whether what the store acknowledges
-// has been fsynced.
-func NewLocal(store Store, durable bool) *Local { return &Local{store: store, durable: durable} }
+// has been fsynced. unsure says whether the node may have lost data of a partition: then its
+// own copies there are not read; it must be cheap, not block, and be safe for concurrent use.
+func NewLocal(store Store, durable bool, unsure func(partition uint16) bool) *Local {
+	return &Local{store: store, durable: durable, unsure: unsure}
+}
 
-func storeKey(t quorum.Target) storage.Key { return storage.Key{Partition: t.Partition, Name: t.Name} }
+func storeKey(t quorum.Target) storage.Key {
+	return storage.Key{Partition: t.Partition, Name: t.Name, Hint: t.For}
+}
+
+// errUnsure refuses reads of a partition. Writes go on: what is merged is there.
+var errUnsure = errors.New("replica: this node may have lost data and compares itself with the other replicas before it answers reads")
 
 // Read implements [quorum.Replica]. A store on a slow disk must hold up neither a coordinator
 // that has other replicas to ask nor a connection, so every read has a goroutine.
@@ -53,7 +62,7 @@ func (l *Local) Read(q quorum.Read) {
 	}
 	go func() {
 		defer l.endRead()
-		o, err := l.store.Get(storeKey(q.Target))
+		o, err := l.get(q)
 		if err != nil {
 			q.Done(quorum.ReadReply{Err: refusal(err)})
 			return
@@ -64,6 +73,30 @@ func (l *Local) Read(q quorum.Read) {
 		}
 		q.Done(a)
 	}()
+}
+
+// get returns the node's own copy or, standing in for an owner, all that its hints have of
+// the key: with several owners away the newest may be kept for another one than is asked for.
+func (l *Local) get(q quorum.Read) (o vclock.Object, err error) {
+	if q.For == "" {
+		if l.unsure(q.Partition) {
+			return vclock.Object{}, errUnsure
+		}
+		o, err = l.store.Get(storeKey(q.Target))
+		// Again: the loss may be what this very read met.
+		if l.unsure(q.Partition) {
+			return vclock.Object{}, errUnsure
+		}
+		return o, err
+	}
+	for _, owner := range q.Owners {
+		hint, err := l.store.Get(storage.Key{Partition: q.Partition, Name: q.Name, Hint: owner})
+		if err != nil {
+			return vclock.Object{}, err
+		}
+		o, _ = vclock.Merge(o, hint)
+	}
+	return o, nil
 }
 
 func (l *Local) beginRead() error {
@@ -139,6 +172,10 @@ func refusal(err error) error {
 		reason = quorum.Busy
 	case errors.Is(err, storage.ErrCorrupt):
 		reason = quorum.Corrupt
+	case errors.Is(err, storage.ErrHintsFull):
+		reason = quorum.HintsFull
+	case errors.Is(err, errUnsure):
+		reason = quorum.Unsure
 	}
 	return &quorum.RefusedError{Reason: reason, Text: err.Error()}
 }

@@ -60,7 +60,7 @@ func TestSilentReplicaIsUnreachable(t *testing.T) {
 				get:   func(storage.Key) (vclock.Object, error) { <-hang; return vclock.Object{}, nil },
 				merge: func(storage.Merge) {},
 			},
-			coordinator: fakeCoordinator(func(context.Context, quorum.PutRequest) (quorum.PutResult, error) {
+			coordinator: fakeCoordinator(func(context.Context, quorum.PutRequest, bool) (quorum.PutResult, error) {
 				<-hang
 				return quorum.PutResult{}, nil
 			}),
@@ -86,11 +86,11 @@ func TestLostReplicaIsUnreachable(t *testing.T) {
 		"this node is closed":         func(p *pair) { p.from.Close() },
 		"the way there is cut":        func(p *pair) { p.net.Cut("10.0.0.1", "10.0.0.2") },
 		"the way back is cut":         func(p *pair) { p.net.Cut("10.0.0.2", "10.0.0.1") },
-		"another node has its place":  func(p *pair) { p.remote = NewRemote(p.from, "b", toAddr) },
+		"another node has its place":  func(p *pair) { p.remote = NewRemote(p.from, "b", toAddr, NewBreaker(BreakerConfig{})) },
 		"it has gone to no cluster":   func(p *pair) { p.to.SetCluster("") },
 		"it is of another cluster":    func(p *pair) { p.to.SetCluster("d") },
 		"this node has left":          func(p *pair) { p.from.SetCluster("") },
-		"there was never such a node": func(p *pair) { p.remote = NewRemote(p.from, "a", "10.0.0.9:7000") },
+		"there was never such a node": func(p *pair) { p.remote = NewRemote(p.from, "a", "10.0.0.9:7000", NewBreaker(BreakerConfig{})) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, untouchedPair, func(t *testing.T, p *pair) {
@@ -179,7 +179,7 @@ func TestForward(t *testing.T) {
 	var name string
 	var got quorum.PutRequest
 	inBubble(t, func(t *testing.T) pairConfig {
-		return pairConfig{store: untouched(t), coordinator: fakeCoordinator(func(_ context.Context, r quorum.PutRequest) (quorum.PutResult, error) {
+		return pairConfig{store: untouched(t), coordinator: fakeCoordinator(func(_ context.Context, r quorum.PutRequest, _ bool) (quorum.PutResult, error) {
 			got = r
 			return outcomes[name].result, outcomes[name].err
 		})}

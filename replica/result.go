@@ -73,7 +73,7 @@ func appendRefusal(b []byte, err error) []byte {
 }
 
 func (r *reader) refusal() *quorum.RefusedError {
-	return &quorum.RefusedError{Reason: quorum.Reason(r.uint(uint64(quorum.Failed))), Text: string(r.bytes())}
+	return &quorum.RefusedError{Reason: quorum.Reason(r.uint(uint64(lastReason))), Text: string(r.bytes())}
 }
 
 // reasonOf returns the reason of an error that is a refusal, Failed for any other.

@@ -9,9 +9,10 @@ import (
 	"cartwheel/transport"
 )
 
-// Coordinator runs a forwarded put and never forwards it again: see [quorum.Coordinator].
+// Coordinator runs a forwarded put and never forwards it again; standIn allows it to mint in
+// place of an owner: see [quorum.Coordinator].
 type Coordinator interface {
-	Coordinate(context.Context, quorum.PutRequest) (quorum.PutResult, error)
+	Coordinate(ctx context.Context, r quorum.PutRequest, standIn bool) (quorum.PutResult, error)
 }
 
 // Server answers the peers' requests with this node's replica. It is safe for concurrent
@@ -29,8 +30,8 @@ func NewServer(local *Local, coordinator Coordinator, view func() *quorum.View) 
 }
 
 // Serve answers one request of the kinds of this package. It does not block; reply is called
-// exactly once. A request that is malformed, of another ring version or for a key that this
-// node does not own is refused.
+// exactly once. A request that is malformed, of another ring version, for a copy of a key that
+// this node does not own, or for the hint of a node that does not own it either is refused.
 func (s *Server) Serve(req transport.Request, reply func(transport.Response)) {
 	view := s.view()
 	if view == nil {
@@ -59,10 +60,13 @@ func (s *Server) Serve(req transport.Request, reply func(transport.Response)) {
 func (s *Server) read(view *quorum.View, req transport.Request, reply func(transport.Response)) error {
 	q, err := decodeRead(req.Payload, req.Ring)
 	if err == nil {
-		err = owned(view, q.Target)
+		err = placed(view, q.Target)
 	}
 	if err != nil {
 		return err
+	}
+	if q.For != "" {
+		q.Owners = view.Owners(q.Target)
 	}
 	q.Done = func(a quorum.ReadReply) {
 		if a.Err != nil {
@@ -78,7 +82,7 @@ func (s *Server) read(view *quorum.View, req transport.Request, reply func(trans
 func (s *Server) merge(view *quorum.View, req transport.Request, reply func(transport.Response)) error {
 	m, err := decodeMerge(req.Payload, req.Ring)
 	if err == nil {
-		err = owned(view, m.Target)
+		err = placed(view, m.Target)
 	}
 	if err != nil {
 		return err
@@ -95,9 +99,9 @@ func (s *Server) merge(view *quorum.View, req transport.Request, reply func(tran
 }
 
 // forward runs a put that another node could not coordinate. The coordinator itself checks
-// that this node owns the key.
+// that this node may mint it.
 func (s *Server) forward(view *quorum.View, req transport.Request, reply func(transport.Response)) error {
-	p, err := decodeForward(req.Payload, req.Budget)
+	p, standIn, err := decodeForward(req.Payload, req.Budget)
 	if err == nil {
 		err = sameRing(view, req.Ring)
 	}
@@ -106,7 +110,7 @@ func (s *Server) forward(view *quorum.View, req transport.Request, reply func(tr
 	}
 	s.forwards.Go(func() {
 		// The put has its own deadline, the sender's budget.
-		res, err := s.coordinator.Coordinate(context.Background(), p)
+		res, err := s.coordinator.Coordinate(context.Background(), p, standIn)
 		reply(transport.Response{Ring: req.Ring, Payload: encodeResult(res, err, p.ReturnBody)})
 	})
 	return nil
@@ -116,14 +120,23 @@ func (s *Server) forward(view *quorum.View, req transport.Request, reply func(tr
 // coordinator is closed. The caller has seen to it that no request comes any more.
 func (s *Server) Close() { s.forwards.Wait() }
 
-// owned returns why this node is not to serve the target, nil if it is.
-func owned(view *quorum.View, t quorum.Target) error {
+// placed returns why this node is not to serve the target, nil if it is: it owns the key, or
+// it does not and stands in for a node that does.
+func placed(view *quorum.View, t quorum.Target) error {
 	if err := sameRing(view, t.Ring); err != nil {
 		return err
 	}
-	if view.Self < 0 || t.Partition != view.Ring.Partition(t.Name) || !view.Ring.Owns(view.Self, t.Partition, t.N) {
+	owns := view.Ring.Owns(view.Self, t.Partition, t.N)
+	switch {
+	case view.Self < 0 || t.Partition != view.Ring.Partition(t.Name) || t.For == "" && !owns:
 		return &quorum.RefusedError{Reason: quorum.WrongRing,
 			Text: fmt.Sprintf("replica: this node does not own partition %d with n=%d in ring version %d", t.Partition, t.N, t.Ring)}
+	case t.For == "":
+		return nil
+	}
+	if owner, known := view.Ring.Index(t.For); owns || !known || !view.Ring.Owns(owner, t.Partition, t.N) {
+		return &quorum.RefusedError{Reason: quorum.WrongRing,
+			Text: fmt.Sprintf("replica: this node cannot stand in for %q at partition %d with n=%d in ring version %d", t.For, t.Partition, t.N, t.Ring)}
 	}
 	return nil
 }

@@ -39,8 +39,13 @@ func TestServerRefusesKeysOfOthers(t *testing.T) {
 		second.N = 1
 		elsewhere := p.target
 		elsewhere.Partition ^= 1
+		stranger := keyOf(p.ring, 0, false)
 		for name, target := range map[string]quorum.Target{
-			"not an owner": keyOf(p.ring, 0, false), "not with n=1": second, "another partition than the key's": elsewhere,
+			"in place of another, and it owns": standIn(p.target, p.view.Owners(p.target)[1]),
+			"in place of itself":               standIn(p.target, p.ring.Members()[0].UUID),
+			"in place of no owner":             standIn(stranger, p.ring.Members()[0].UUID),
+			"in place of nobody known":         standIn(stranger, "d"),
+			"not an owner":                     keyOf(p.ring, 0, false), "not with n=1": second, "another partition than the key's": elsewhere,
 		} {
 			if err := p.read(p.remote, target, false).Err; p.reason(err) != quorum.WrongRing {
 				t.Errorf("%s: read: %v", name, err)
@@ -52,6 +57,10 @@ func TestServerRefusesKeysOfOthers(t *testing.T) {
 	})
 	inBubble(t, untouchedPair, func(t *testing.T, p *pair) {
 		p.view.Self = -1 // not a member of this ring
+		foreign := keyOf(p.ring, 0, false)
+		if err := p.merge(p.remote, standIn(foreign, p.view.Owners(foreign)[0]), objectBy(1, "a")).Err; p.reason(err) != quorum.WrongRing {
+			t.Errorf("no member, as a fallback: %v", err)
+		}
 		if err := p.read(p.remote, p.target, false).Err; p.reason(err) != quorum.WrongRing {
 			t.Errorf("no member: %v", err)
 		}
@@ -63,7 +72,7 @@ func TestServerRefusesMalformedRequests(t *testing.T) {
 		o, put := objectBy(1, "a"), forwarded()
 		read := encodeRead(quorum.Read{Target: p.target})
 		merge := encodeMerge(quorum.Merge{Target: p.target, Object: o, Encoded: o.Append(nil)})
-		forward := encodeForward(&put)
+		forward := encodeForward(&put, false)
 		nameless := p.target
 		nameless.Name, nameless.Partition = "x", p.ring.Partition("x")
 		for name, c := range map[string]struct {
@@ -96,7 +105,7 @@ func TestServerCloseWaitsForForwardedPuts(t *testing.T) {
 	release := make(chan struct{})
 	inBubble(t, func(t *testing.T) pairConfig {
 		release = make(chan struct{})
-		return pairConfig{store: untouched(t), coordinator: fakeCoordinator(func(context.Context, quorum.PutRequest) (quorum.PutResult, error) {
+		return pairConfig{store: untouched(t), coordinator: fakeCoordinator(func(context.Context, quorum.PutRequest, bool) (quorum.PutResult, error) {
 			<-release
 			return quorum.PutResult{}, nil
 		})}
@@ -132,13 +141,19 @@ func FuzzServe(f *testing.F) {
 	f.Add(uint8(KindRead), uint64(1), encodeRead(quorum.Read{Target: t0, Digest: true}))
 	f.Add(uint8(KindRead), uint64(2), encodeRead(quorum.Read{Target: t0}))
 	f.Add(uint8(KindRead), uint64(1), encodeRead(quorum.Read{Target: keyOf(r, 0, false)}))
+	other := keyOf(r, 0, false)
+	other.For = r.Members()[1].UUID
+	f.Add(uint8(KindRead), uint64(1), encodeRead(quorum.Read{Target: other}))
+	f.Add(uint8(KindMerge), uint64(1), encodeMerge(quorum.Merge{Target: other, Encoded: o.Append(nil)}))
 	f.Add(uint8(KindMerge), uint64(1), encodeMerge(quorum.Merge{Target: t0, Encoded: o.Append(nil)}))
 	f.Add(uint8(KindMerge), uint64(1), encodeMerge(quorum.Merge{Target: t0, Encoded: o.Append(nil)[:5]}))
-	f.Add(uint8(KindForward), uint64(1), encodeForward(&put))
+	f.Add(uint8(KindForward), uint64(1), encodeForward(&put, false))
 	f.Add(uint8(99), uint64(1), []byte("x"))
 	f.Fuzz(func(t *testing.T, kind uint8, version uint64, payload []byte) {
 		check := func(k storage.Key) {
-			if version != 1 || k.Partition != r.Partition(k.Name) {
+			own := k.Hint == "" && r.Owns(0, k.Partition, 3)
+			hint := k.Hint != "" && !r.Owns(0, k.Partition, 1)
+			if version != 1 || k.Partition != r.Partition(k.Name) || !own && !hint {
 				t.Errorf("ring %d, partition %d of %q reached the store", version, k.Partition, k.Name)
 			}
 			if _, err := ring.ParseName(k.Name); err != nil {
@@ -148,9 +163,9 @@ func FuzzServe(f *testing.F) {
 		local := NewLocal(fakeStore{
 			get:   func(k storage.Key) (vclock.Object, error) { check(k); return object("a"), nil },
 			merge: func(m storage.Merge) { check(m.Key); m.Done(nil) },
-		}, true)
+		}, true, func(uint16) bool { return false })
 		view := &quorum.View{Ring: r, Local: local}
-		server := NewServer(local, fakeCoordinator(func(context.Context, quorum.PutRequest) (quorum.PutResult, error) {
+		server := NewServer(local, fakeCoordinator(func(context.Context, quorum.PutRequest, bool) (quorum.PutResult, error) {
 			return quorum.PutResult{Object: object("a")}, nil
 		}), func() *quorum.View { return view })
 		replies := make(chan transport.Response, 4)

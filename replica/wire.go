@@ -108,18 +108,19 @@ const maxInt = 1 << 31
 func appendTarget(b []byte, t quorum.Target) []byte {
 	b = binary.AppendUvarint(b, uint64(t.Partition))
 	b = binary.AppendUvarint(b, uint64(t.N))
+	b = appendBytes(b, t.For)
 	return appendBytes(b, t.Name)
 }
 
 // target reads a target; the ring version travels in the frame's header.
 func (r *reader) target(version uint64) quorum.Target {
-	t := quorum.Target{Partition: uint16(r.uint(1<<16 - 1)), N: int(r.uint(maxInt)), Ring: version}
+	t := quorum.Target{Partition: uint16(r.uint(1<<16 - 1)), N: int(r.uint(maxInt)), Ring: version, For: string(r.bytes())}
 	t.Name, _ = r.name()
 	return t
 }
 
 func encodeRead(q quorum.Read) []byte {
-	b := make([]byte, 0, len(q.Name)+12)
+	b := make([]byte, 0, len(q.For)+len(q.Name)+16)
 	return appendTarget(appendBool(b, q.Digest), q.Target)
 }
 
@@ -130,7 +131,7 @@ func decodeRead(b []byte, version uint64) (quorum.Read, error) {
 }
 
 func encodeMerge(m quorum.Merge) []byte {
-	b := make([]byte, 0, len(m.Name)+len(m.Encoded)+16)
+	b := make([]byte, 0, len(m.For)+len(m.Name)+len(m.Encoded)+16)
 	return append(appendTarget(b, m.Target), m.Encoded...)
 }
 
@@ -176,7 +177,7 @@ func decodeReadReply(b []byte, digest bool) (quorum.ReadReply, error) {
 // object it needs no codec of its own.
 var placeholder = vclock.Dot{Actor: vclock.Actor{Run: 1, Epoch: 1}, Counter: 1}
 
-func encodeForward(p *quorum.PutRequest) []byte {
+func encodeForward(p *quorum.PutRequest, standIn bool) []byte {
 	write := vclock.Object{Clock: vclock.Clock{placeholder}, Siblings: []vclock.Sibling{{
 		Dot: placeholder, RequestID: p.RequestID, Expiry: p.Expiry, Deleted: p.Deleted,
 		ContentType: p.ContentType, Meta: p.Meta, Value: p.Value,
@@ -186,14 +187,17 @@ func encodeForward(p *quorum.PutRequest) []byte {
 	b = appendBytes(b, p.Key.Name())
 	b = appendOptions(b, p.Options)
 	b = appendBool(b, p.ReturnBody)
+	b = appendBool(b, standIn)
 	b = appendBytes(b, context.Append(nil))
 	return write.Append(b)
 }
 
-func decodeForward(b []byte, budget time.Duration) (quorum.PutRequest, error) {
+// decodeForward returns the put, and whether the receiver may stand in for an owner.
+func decodeForward(b []byte, budget time.Duration) (p quorum.PutRequest, standIn bool, err error) {
 	r := reader{rest: b}
 	_, key := r.name()
-	p := quorum.PutRequest{Key: key, Options: r.options(), ReturnBody: r.bool()}
+	p = quorum.PutRequest{Key: key, Options: r.options(), ReturnBody: r.bool()}
+	standIn = r.bool()
 	p.Timeout = budget
 	context := reader{rest: r.bytes(), err: r.err}
 	read := context.object()
@@ -202,15 +206,15 @@ func decodeForward(b []byte, budget time.Duration) (quorum.PutRequest, error) {
 	}
 	write := r.object()
 	if r.err != nil {
-		return p, r.err
+		return p, false, r.err
 	}
 	if len(read.Siblings) != 0 || len(write.Siblings) != 1 || !write.Clock.Equal(vclock.Clock{placeholder}) || write.Siblings[0].Time != 0 {
-		return p, fmt.Errorf("%w: not a forwarded write", errMalformed)
+		return p, false, fmt.Errorf("%w: not a forwarded write", errMalformed)
 	}
 	s := write.Siblings[0]
 	p.Context, p.RequestID, p.Deleted, p.Expiry = read.Clock, s.RequestID, s.Deleted, s.Expiry
 	p.ContentType, p.Meta, p.Value = s.ContentType, s.Meta, s.Value
-	return p, nil
+	return p, standIn, nil
 }
 
 func appendOptions(b []byte, o quorum.Options) []byte {
@@ -221,6 +225,7 @@ func appendOptions(b []byte, o quorum.Options) []byte {
 	b = appendBool(b, o.NotFoundOK)
 	b = appendBool(b, o.BasicQuorum)
 	b = appendBool(b, o.RepairBefore)
+	b = appendBool(b, o.Sloppy)
 	return appendBool(b, o.Lossy)
 }
 
@@ -228,6 +233,6 @@ func (r *reader) options() quorum.Options {
 	level := func() quorum.Level { return quorum.Level(r.uint(maxInt)) + quorum.LevelAll }
 	return quorum.Options{
 		N: int(r.uint(maxInt)), R: level(), PR: level(), W: level(), PW: level(), DW: level(), NodeConfirms: level(),
-		NotFoundOK: r.bool(), BasicQuorum: r.bool(), RepairBefore: r.bool(), Lossy: r.bool(),
+		NotFoundOK: r.bool(), BasicQuorum: r.bool(), RepairBefore: r.bool(), Sloppy: r.bool(), Lossy: r.bool(),
 	}
 }

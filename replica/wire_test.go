@@ -14,7 +14,17 @@ import (
 
 var target = quorum.Target{Name: ring.Key{Bucket: "b", Key: "k"}.Name(), Partition: 65535, N: 3, Ring: 4}
 
+// standIn is a target that asks a fallback.
+func standIn(t quorum.Target, owner string) quorum.Target {
+	t.For = owner
+	return t
+}
+
 func TestReadSurvivesTheWire(t *testing.T) {
+	q, err := decodeRead(encodeRead(quorum.Read{Target: standIn(target, "o"), Owners: []string{"o"}}), 4)
+	if err != nil || q.Target != standIn(target, "o") || q.Owners != nil {
+		t.Errorf("for an owner: %+v, %v", q, err)
+	}
 	for _, digest := range []bool{false, true} {
 		q, err := decodeRead(encodeRead(quorum.Read{Target: target, Digest: digest}), 4)
 		if err != nil || q.Target != target || q.Digest != digest {
@@ -35,9 +45,11 @@ func TestReadSurvivesTheWire(t *testing.T) {
 
 func TestMergeSurvivesTheWire(t *testing.T) {
 	o := object("a", "b")
-	m, err := decodeMerge(encodeMerge(quorum.Merge{Target: target, Object: o, Encoded: o.Append(nil)}), 4)
-	if err != nil || m.Target != target || !m.Object.Equal(o) {
-		t.Errorf("%+v, %v", m, err)
+	for _, want := range []quorum.Target{target, standIn(target, "o")} {
+		m, err := decodeMerge(encodeMerge(quorum.Merge{Target: want, Object: o, Encoded: o.Append(nil)}), 4)
+		if err != nil || m.Target != want || !m.Object.Equal(o) {
+			t.Errorf("%+v, %v", m, err)
+		}
 	}
 }
 
@@ -47,17 +59,21 @@ func forwarded() quorum.PutRequest {
 		RequestID: vclock.RequestID{1, 2}, ContentType: "a/b", Meta: []vclock.Pair{{Name: "n", Value: "v"}},
 		Value: []byte("hello"), Expiry: 9, ReturnBody: true,
 		Options: quorum.Options{N: 3, R: quorum.LevelAll, PR: 1, W: quorum.LevelQuorum, PW: 2, DW: 3, NodeConfirms: 0,
-			NotFoundOK: true, BasicQuorum: true, RepairBefore: true, Lossy: true, Timeout: time.Second},
+			NotFoundOK: true, BasicQuorum: true, RepairBefore: true, Sloppy: true, Lossy: true, Timeout: time.Second},
 	}
 }
 
 func TestForwardSurvivesTheWire(t *testing.T) {
 	tombstone := forwarded()
 	tombstone.Deleted, tombstone.Value, tombstone.Meta, tombstone.Context = true, []byte{}, nil, nil
-	for _, p := range []quorum.PutRequest{forwarded(), tombstone} {
-		got, err := decodeForward(encodeForward(&p), time.Second)
-		if err != nil || !reflect.DeepEqual(got, p) {
-			t.Errorf("got  %+v, %v\nwant %+v", got, err, p)
+	strict := forwarded()
+	strict.Sloppy = false
+	for _, p := range []quorum.PutRequest{forwarded(), tombstone, strict} {
+		for _, want := range []bool{false, true} {
+			got, standIn, err := decodeForward(encodeForward(&p, want), time.Second)
+			if err != nil || !reflect.DeepEqual(got, p) || standIn != want {
+				t.Errorf("got  %+v, %v, %v\nwant %+v, %v", got, standIn, err, p, want)
+			}
 		}
 	}
 }
@@ -79,6 +95,8 @@ func TestResultSurvivesTheWire(t *testing.T) {
 		}},
 		&quorum.LevelError{Level: "w", Value: 7, N: 3},
 		&quorum.RefusedError{Reason: quorum.TooManySiblings, Text: "too many"},
+		&quorum.RefusedError{Reason: quorum.Unsure, Text: "unsure"},
+		&quorum.RefusedError{Reason: quorum.HintsFull, Text: "full"},
 	} {
 		_, got, malformed := decodeResult(encodeResult(quorum.PutResult{}, want, true))
 		if malformed != nil || !reflect.DeepEqual(got, want) {
@@ -96,7 +114,9 @@ func FuzzDecoders(f *testing.F) {
 	p, o := forwarded(), object("a")
 	f.Add(encodeRead(quorum.Read{Target: target}))
 	f.Add(encodeMerge(quorum.Merge{Target: target, Object: o, Encoded: o.Append(nil)}))
-	f.Add(encodeForward(&p))
+	f.Add(encodeForward(&p, false))
+	f.Add(encodeForward(&p, true))
+	f.Add(encodeRead(quorum.Read{Target: standIn(target, "o")}))
 	f.Add(encodeResult(quorum.PutResult{Object: o}, nil, true))
 	f.Add(encodeResult(quorum.PutResult{}, &quorum.UnsatisfiedError{Level: "W"}, true))
 	f.Add(encodeResult(quorum.PutResult{}, quorum.ErrTimeout, true))
@@ -113,8 +133,8 @@ func FuzzDecoders(f *testing.F) {
 		if m, err := decodeMerge(b, 1); err == nil {
 			again("merge", encodeMerge(m))
 		}
-		if p, err := decodeForward(b, time.Second); err == nil {
-			again("forward", encodeForward(&p))
+		if p, standIn, err := decodeForward(b, time.Second); err == nil {
+			again("forward", encodeForward(&p, standIn))
 		}
 		if res, err, malformed := decodeResult(b); malformed == nil && err == nil {
 			again("result", encodeResult(res, nil, true))
