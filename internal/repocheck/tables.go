@@ -28,7 +28,7 @@ func Rules() []Rule {
 			Why: "how fast background work may go depends on how long clients wait, and on nothing else"},
 		{Package: "transfer", Imports: []string{"vclock"},
 			Why: "it moves objects; which ones and why is decided by those who send through it"},
-		{Package: "hintedhandoff", Imports: []string{"vclock", "ring"}, Why: apart},
+		{Package: "hintedhandoff", Imports: []string{"vclock", "ring"}, Tests: []string{"pace", "transfer"}, Why: apart},
 		{Package: "antientropy", Imports: []string{"vclock", "ring"}, Why: apart},
 		{Package: "rebalance", Imports: []string{"vclock", "ring", "paxos"}, Why: apart},
 		{Package: "gossip", Imports: []string{"ring"}, Tests: []string{"transport"},
