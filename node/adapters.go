@@ -38,7 +38,10 @@ func (d *propsDocument) Digest() uint64          { return d.props.Load().Set().D
 func (d *propsDocument) Encode() ([]byte, error) { return d.props.Load().Set().Encode(), nil }
 
 func (d *propsDocument) Merge(data []byte) error {
-	_, err := d.props.Load().Merge(data)
+	changed, err := d.props.Load().Merge(data)
+	if changed {
+		(*Node)(d).place()
+	}
 	return err
 }
 
@@ -65,6 +68,7 @@ func (p *properties) Apply(ctx context.Context, c props.Change) error {
 	if err != nil || delta == nil {
 		return err
 	}
+	(*Node)(p).place()
 	// The change is durable here: it spreads even if the client has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), spreadWithin)
 	defer cancel()
@@ -140,20 +144,27 @@ func (s *status) Status() httpapi.Status {
 	if err := (*Node)(s).Ready(); err != nil {
 		st.NotReady = err.Error()
 	}
-	if v := s.view.Load(); v != nil {
-		st.Settled = true
-	}
-	if g := s.gossip.Load(); g != nil {
-		for _, p := range g.Peers() { // by uuid, as the ring's members are
-			st.Members = append(st.Members, httpapi.Member{Alive: p.Alive, StorageDown: p.StorageDown, HTTP: p.HTTP, Peer: p.Peer})
+	v := s.view.Load()
+	st.Settled = v != nil
+	if g := s.gossip.Load(); g != nil && v != nil {
+		for i, p := range g.Peers() { // by uuid, as the ring's members are
+			peer, remote := v.Replicas[i].(interface{ Usable() bool })
+			st.Members = append(st.Members, httpapi.Member{
+				Alive: p.Alive, StorageDown: p.StorageDown, Silent: remote && !peer.Usable(), HTTP: p.HTTP, Peer: p.Peer,
+			})
 		}
 	}
 	return st
 }
 
+// Repair implements httpapi.Node.
+func (s *status) Repair() httpapi.Repair { return (*Node)(s).Repair() }
+
 // Samples are the counters of the parts that /metrics has no other way to.
 func (s *status) Samples() []httpapi.Sample {
 	q, st, tr := s.coord.Stats(), s.store.Stats(), s.transport.Stats()
+	ae, sent, got, now := s.repair.keeper.Stats(), s.repair.sender.Stats(), s.repair.receiver.Stats(), s.Repair()
+	handed := s.repair.handoff.Stats()
 	counter := func(name, help string, v float64) httpapi.Sample {
 		return httpapi.Sample{Name: name, Help: help, Value: v}
 	}
@@ -177,9 +188,50 @@ func (s *status) Samples() []httpapi.Sample {
 		counter("storage_dot_conflicts_total", "Merges that met two values under one dot.", float64(st.Conflicts)),
 		counter("storage_batches_total", "Groups of writes that became durable together.", float64(st.Batches)),
 		counter("storage_writes_total", "Puts and merges that reached the store.", float64(st.Puts+st.Merges)),
+		gauge("hints_pending", "Writes kept here for owners that were away.", float64(st.HintCount)),
+		gauge("hints_bytes", "Space that they take.", float64(st.HintBytes)),
+		counter("hints_delivered_total", "Hints that their owners have taken.", float64(handed.Delivered)),
+		counter("hints_refused_total", "Hints that found no room here.", float64(st.HintsRefused)),
+		counter("hints_sent_total", "Writes sent to other nodes as hints.", float64(q.HintsSent)),
+		counter("writes_missed_total", "Writes that an owner lacks and of which no node took a hint.", float64(q.Missed)),
+		counter("fallback_reads_total", "Reads sent to nodes in the place of owners.", float64(q.FallbackReads)),
+		counter("fallback_mints_total", "Puts coordinated here in the place of an owner.", float64(q.FallbackMints)),
+		counter("antientropy_exchanges_total", "Exchanges begun here and answered.", float64(ae.Exchanges)),
+		counter("antientropy_exchanges_failed_total", "Exchanges begun here and refused or not answered.", float64(ae.Failed)),
+		counter("antientropy_repaired_keys_total", "Keys that exchanges have mended, here and at peers.", float64(ae.RepairedHere+ae.RepairedThere)),
+		counter("antientropy_bytes_total", "Bytes of exchanges, both ways.", float64(ae.BytesIn+ae.BytesOut)),
+		counter("antientropy_scans_total", "Partitions whose tree was built from their records.", float64(ae.Rebuilds)),
+		counter("antientropy_drift_total", "Trees that did not match their records.", float64(ae.Drift)),
+		gauge("antientropy_last_verified_seconds", "Age of the least recent comparison of a partition with another owner; -1 if one was never compared.", oldest(now)),
+		gauge("partitions_dirty", "Copies elsewhere that are known to lack writes.", float64(dirty(now))),
+		gauge("partitions_unsure", "Partitions whose copies here may lack acknowledged writes.", float64(len(now.Unsure))),
+		gauge("partitions_rebuilding", "Partitions whose tree is being built.", float64(now.Rebuilding)),
+		gauge("repair_rate", "Objects per second that repair may move now.", now.Rate),
+		counter("transfer_items_sent_total", "Objects that peers have taken from this node's repair.", float64(sent.Acked)),
+		counter("transfer_items_stored_total", "Objects taken from the repair of peers.", float64(got.Stored)),
 		gauge("storage_queue_operations", "Writes waiting or being committed.", float64(st.QueueOps)),
 		gauge("storage_table_bytes", "Size of the tables on disk.", float64(st.TableBytes)),
 		gauge("storage_free_bytes", "Free space of the file system; -1 if unknown.", float64(st.FreeBytes)),
 		gauge("storage_floor_bytes", "Free space under which the store takes no more writes.", float64(st.FloorBytes)),
 	}
+}
+
+// oldest returns the age in seconds of the least recent comparison with a peer, -1 if there is a
+// partition that was never compared.
+func oldest(r httpapi.Repair) float64 {
+	var age time.Duration
+	for _, v := range r.Verified {
+		if v.Never > 0 {
+			return -1
+		}
+		age = max(age, v.Oldest)
+	}
+	return age.Seconds()
+}
+
+func dirty(r httpapi.Repair) (n int) {
+	for _, d := range r.Dirty {
+		n += len(d.Partitions)
+	}
+	return n
 }

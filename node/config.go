@@ -8,8 +8,12 @@ import (
 	"regexp"
 	"time"
 
+	"cartwheel/antientropy"
 	"cartwheel/gossip"
+	"cartwheel/hintedhandoff"
+	"cartwheel/pace"
 	"cartwheel/quorum"
+	"cartwheel/replica"
 	"cartwheel/ring"
 	"cartwheel/storage"
 	"cartwheel/transport"
@@ -33,7 +37,7 @@ type Config struct {
 
 	Durability        storage.Durability // Fsync
 	NoDefaultSiblings bool               // allow_mult is false unless a bucket says otherwise
-	AcceptEmptyStore  bool               // start although the objects are gone; reads may miss what this node acknowledged
+	AcceptEmptyStore  bool               // start although the objects are gone and no other member has copies
 	Insecure          bool               // listen on other addresses than loopback without authentication
 	Version           string             // of the program
 	Logger            *slog.Logger       // discards
@@ -43,6 +47,12 @@ type Config struct {
 	Storage storage.Config    // sizes; its Dir, Durability, Run and Logger are the node's
 	Gossip  gossip.Config     // intervals; everything else is the node's
 	Quorum  quorum.Config
+
+	// How the repair works: durations and bounds; everything else is the node's.
+	Pace        pace.Config
+	AntiEntropy antientropy.Config
+	Handoff     hintedhandoff.Config
+	Breaker     replica.BreakerConfig
 }
 
 // WithDefaults returns c with the default in each field that is zero.

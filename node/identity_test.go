@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,19 +11,19 @@ import (
 	"cartwheel/storage"
 )
 
-// A node whose objects are gone would answer "not found" for what it has acknowledged, and a
-// quorum of it and a node that was away would believe it.
+// Nobody could bring back the objects of a node that is alone in its ring, and a disk that is not
+// mounted looks the same: it has to be told that they are lost.
 func TestEmptiedStoreIsRefused(t *testing.T) {
 	inPlace(t, func(t *testing.T, p *place) {
-		nodes := p.cluster(3)
-		cfg := nodes[1].cfg
-		nodes[1].stop()
-		p.up = append(p.up[:1:1], p.up[2:]...)
+		nodes := p.cluster(1)
+		cfg := nodes[0].cfg
+		nodes[0].stop()
+		p.up = nil
 		objects := filepath.Join(cfg.DataDir, "objects")
 		if err := os.RemoveAll(objects); err != nil {
 			t.Fatal(err)
 		}
-		cfg.Network = p.net.Host("10.0.0.2")
+		cfg.Network = p.net.Host("10.0.0.1")
 		if _, err := New(cfg); !errors.Is(err, storage.ErrEmptied) || !strings.Contains(err.Error(), "--accept-empty-store") {
 			t.Fatalf("start without objects: %v", err)
 		}
@@ -31,13 +32,14 @@ func TestEmptiedStoreIsRefused(t *testing.T) {
 		}
 		cfg.AcceptEmptyStore = true
 		m := p.start(cfg)
-		p.await("the node without objects", func() bool { return m.Ready() == nil })
+		p.await("the node without objects", func() bool { return m.Ready() == nil && m.Whole() })
+		m.want(http.StatusNotFound, "GET", "/buckets/b/keys/k", "")
 		m.stop()
-		p.up = p.up[:2]
+		p.up = nil
 		// From here on it is an ordinary store again.
-		cfg.AcceptEmptyStore, cfg.Network = false, p.net.Host("10.0.0.2")
+		cfg.AcceptEmptyStore, cfg.Network = false, p.net.Host("10.0.0.1")
 		again := p.start(cfg)
-		p.await("the node again", func() bool { return again.Ready() == nil })
+		p.await("the node again", func() bool { return again.Ready() == nil && again.Whole() })
 	})
 }
 

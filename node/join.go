@@ -58,6 +58,7 @@ func (n *Node) join(doc ring.Document) error {
 		return err
 	}
 	n.gossip.Store(g)
+	n.placed = n.props.Load().Set().Placement()
 	n.transport.SetCluster(doc.Cluster)
 	n.rebuild(r) // once here, from then on by the gossip's one goroutine
 	if err := g.Start(); err != nil {
@@ -101,9 +102,11 @@ func (n *Node) rebuild(r *ring.Ring) {
 	view := &quorum.View{Ring: r, Self: -1, Local: n.local}
 	for i, m := range r.Members() {
 		p := peers[m.UUID]
-		var to quorum.Replica = replica.NewRemote(n.transport, m.UUID, p.Peer)
+		to := quorum.Replica(n.local)
 		if m.UUID == n.self.UUID {
-			view.Self, to = i, n.local
+			view.Self = i
+		} else {
+			to = replica.NewRemote(n.transport, m.UUID, p.Peer, n.breaker(m))
 		}
 		if p.Alive {
 			// Gossip may hear of its return before the pause between two attempts is over.
@@ -116,4 +119,17 @@ func (n *Node) rebuild(r *ring.Ring) {
 		}
 	}
 	n.view.Store(view)
+	n.place()
+}
+
+// breaker returns the breaker of the calls to a member, the same in all views.
+func (n *Node) breaker(m ring.Member) *replica.Breaker {
+	b := n.breakers[m.UUID]
+	if b == nil {
+		cfg := n.cfg.Breaker
+		cfg.Logger = n.log.With("member", m.Name)
+		b = replica.NewBreaker(cfg)
+		n.breakers[m.UUID] = b
+	}
+	return b
 }

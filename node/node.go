@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cartwheel/antientropy"
 	"cartwheel/datadir"
 	"cartwheel/gossip"
 	"cartwheel/httpapi"
@@ -42,9 +42,16 @@ type Node struct {
 	coord     *quorum.Coordinator
 	http      *http.Server
 
-	props  atomic.Pointer[props.Table]
-	gossip atomic.Pointer[gossip.Gossip] // nil before the ring is known
-	view   atomic.Pointer[quorum.View]   // nil before the ring is known
+	repair   repair
+	breakers map[string]*replica.Breaker // by uuid of the peer; the view's builder's own
+
+	props     atomic.Pointer[props.Table]
+	gossip    atomic.Pointer[gossip.Gossip]    // nil before the ring is known
+	view      atomic.Pointer[quorum.View]      // nil before the ring is known
+	placement atomic.Pointer[antientropy.View] // the same for the trees; nil before the ring is known
+
+	placing sync.Mutex // held by place
+	placed  uint64     // Placement of the properties when the trees were last told
 
 	conns    sync.WaitGroup // clients' connections
 	requests sync.WaitGroup // peers' requests that may block
@@ -61,7 +68,7 @@ func New(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.Name)}
+	n := &Node{cfg: cfg, log: cfg.Logger.With("node", cfg.Name), breakers: map[string]*replica.Breaker{}}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -76,8 +83,15 @@ func (n *Node) open() (err error) {
 	rand.Read(life[:]) // never fails
 	run := binary.BigEndian.Uint64(life[:]) | 1
 
+	if err := n.openProps(n.cfg.N); err != nil { // commits are counted by the bucket's n_val
+		return err
+	}
+	if err := n.openRepair(run); err != nil {
+		return err
+	}
 	sc := n.cfg.Storage
 	sc.Dir, sc.Durability, sc.Run, sc.Logger = filepath.Join(n.dir.Path(), "objects"), n.cfg.Durability, run, n.log
+	sc.Changed, sc.Damaged = n.changed, n.damaged
 	if err := n.openStore(sc); err != nil {
 		return err
 	}
@@ -105,14 +119,13 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.openProps(n.cfg.N); err != nil {
-		return err
-	}
-	n.local = replica.NewLocal(n.store, n.cfg.Durability == storage.Fsync)
-	n.coord = quorum.New(n.cfg.Quorum, n.view.Load)
+	n.local = replica.NewLocal(n.store, n.cfg.Durability == storage.Fsync, n.repair.keeper.Unsure)
+	qc := n.cfg.Quorum
+	qc.Missed = n.repair.keeper.MarkDirty
+	n.coord = quorum.New(qc, n.view.Load)
 	n.server = replica.NewServer(n.local, n.coord, n.view.Load)
 	api, err := httpapi.New(httpapi.Config{
-		Coordinator: n.coord, Properties: (*properties)(n), Node: (*status)(n), Logger: n.log, Version: n.cfg.Version,
+		Coordinator: timed{n.coord, n.repair.throttle}, Properties: (*properties)(n), Node: (*status)(n), Logger: n.log, Version: n.cfg.Version,
 	})
 	if err != nil {
 		return err
@@ -120,32 +133,6 @@ func (n *Node) open() (err error) {
 	n.http = httpapi.NewServer(api, httpapi.ServerConfig{Logger: n.log})
 	n.http.ConnState = n.countConn
 	return nil
-}
-
-// storeFile says that this node has had a store: from then on an empty one is a loss.
-const storeFile = "store.json"
-
-// openStore opens the store and refuses one that is not this node's, or has lost its objects: a
-// node without them would answer "not found" for what it has acknowledged.
-func (n *Node) openStore(cfg storage.Config) error {
-	_, err := n.dir.Load(storeFile)
-	had := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read whether there was a store: %w", err)
-	}
-	cfg.Owner, cfg.MustExist = n.dir.Node(), had && !n.cfg.AcceptEmptyStore
-	if had && n.cfg.AcceptEmptyStore {
-		n.log.Warn("an empty store is accepted: if it is empty, reads may miss what this node has acknowledged, until they have repaired it")
-	}
-	n.store, err = storage.Open(cfg)
-	if errors.Is(err, storage.ErrEmptied) {
-		return fmt.Errorf("%w; mount or restore them, or start with --accept-empty-store if they are lost: reads may then miss what only this node and one that is behind had", err)
-	}
-	if err != nil || had {
-		return err
-	}
-	// After the store: a crash in between leaves a store without the mark, which is only less strict.
-	return n.dir.Save(storeFile, []byte("{}\n"))
 }
 
 // countConn lets Close wait for the handlers, which net/http does not: a handler that outlived
@@ -214,11 +201,18 @@ func (n *Node) participate(ctx context.Context) error {
 	if err := n.join(doc); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer n.repair.running.Wait()
+	defer cancel(nil)
+	n.repair.run(ctx, cancel)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for fenced := false; ; {
 		select {
 		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+				return err // a part of the repair cannot go on
+			}
 			return nil
 		case <-tick.C:
 		}
@@ -291,8 +285,11 @@ func (n *Node) release() error {
 	if n.local != nil {
 		n.local.Close()
 	}
+	if n.repair.keeper != nil {
+		errs = append(errs, n.repair.keeper.Close())
+	}
 	if n.store != nil {
-		errs = append(errs, n.store.Close())
+		errs = append(errs, n.closeStore())
 	}
 	if n.dir != nil {
 		errs = append(errs, n.dir.Close())

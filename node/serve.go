@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"cartwheel/antientropy"
 	"cartwheel/gossip"
 	"cartwheel/replica"
 	"cartwheel/ring"
+	"cartwheel/transfer"
 	"cartwheel/transport"
 )
 
 // The kind of the one question between nodes that is this package's own; those of gossip
-// lie below 16, those of replica from 16 on.
+// lie below 16, those of replica from 16 on, those of antientropy from 40 on, that of transfer is 48.
 const kindBucketEmpty = 32
 
 // The answers to it.
@@ -31,6 +33,13 @@ func (n *Node) serve(from transport.Peer, req transport.Request, reply func(tran
 			payload, err := n.serveGossip(uint8(req.Kind), req.Payload)
 			answer(reply, payload, err)
 		})
+	case req.Kind >= antientropy.KindFirst && req.Kind <= antientropy.KindLast:
+		n.requests.Go(func() {
+			payload, err := n.repair.keeper.Serve(from.Node, uint8(req.Kind), req.Payload)
+			answer(reply, payload, err)
+		})
+	case req.Kind == transfer.Kind:
+		n.repair.receiver.Serve(req.Payload, func(payload []byte, err error) { answer(reply, payload, err) })
 	case req.Kind == kindBucketEmpty:
 		n.requests.Go(func() {
 			payload, err := n.serveBucketEmpty(string(req.Payload))

@@ -1,0 +1,163 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"cartwheel/antientropy"
+	"cartwheel/datadir"
+	"cartwheel/storage"
+)
+
+// Small documents that tell, at a start, whether the objects are those that this node left.
+const (
+	storeFile  = "store.json"  // lives
+	unsureFile = "unsure.json" // doubtful partitions
+	treesFile  = "trees"       // of the last orderly stop
+)
+
+// lives is what a node remembers of its store outside it: the run that used it last and how
+// durable its writes were. While a life begins there are two runs, since the store may have
+// heard of the new one or not.
+type lives struct {
+	Runs       []uint64 `json:"runs"`
+	Durability string   `json:"durability"`
+}
+
+// loadLives returns nil if there never was a store.
+func loadLives(dir *datadir.Dir) (*lives, error) {
+	data, err := dir.Load(storeFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var l lives
+	if err == nil {
+		err = json.Unmarshal(data, &l)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is known of the store: %w", err)
+	}
+	return &l, nil
+}
+
+func (l lives) save(dir *datadir.Dir) error {
+	data, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	return dir.Save(storeFile, append(data, '\n'))
+}
+
+// doubt returns why the store may lack what this node has acknowledged, "" if it has it all.
+// former is the run that the store saw last; clean says that it was stopped in order.
+func (l *lives) doubt(former uint64, clean bool) string {
+	switch {
+	case l == nil:
+		return ""
+	case !slices.Contains(l.Runs, former):
+		return "the objects are not those that this node stored last: restored or exchanged"
+	case l.Durability == storage.OS.String() && !clean:
+		return "the node was not stopped in order, and under durability=os the last writes may be lost"
+	}
+	return ""
+}
+
+// doubts keeps on disk which partitions are unsure, so that a restart does not make them sure.
+type doubts struct {
+	dir *datadir.Dir
+	log *slog.Logger
+
+	mu    sync.Mutex // held over the saving, so that the file is what was said last
+	known doubtful
+}
+
+// doubtful is the document. All includes partitions of a ring that is not known yet.
+type doubtful struct {
+	All        bool     `json:"all,omitempty"`
+	Partitions []uint16 `json:"partitions,omitempty"` // ascending
+}
+
+func loadDoubts(dir *datadir.Dir, log *slog.Logger) (*doubts, error) {
+	d := &doubts{dir: dir, log: log}
+	data, err := dir.Load(unsureFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &d.known)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read which partitions are unsure: %w", err)
+	}
+	return d, nil
+}
+
+// renew marks in k what the life before was unsure of.
+func (d *doubts) renew(k *antientropy.Keeper) {
+	if d.known.All {
+		k.MarkAllUnsure()
+	}
+	for _, p := range d.known.Partitions {
+		k.MarkUnsure(p)
+	}
+}
+
+// all makes all partitions doubtful, durably.
+func (d *doubts) all() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.saveLocked(doubtful{All: true})
+}
+
+// add makes a partition doubtful and returns when that is on disk. It is called before the
+// request that met the damage is answered; one that cannot be saved only lasts for this life.
+func (d *doubts) add(partition uint16) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, found := slices.BinarySearch(d.known.Partitions, partition)
+	if d.known.All || found {
+		return
+	}
+	next := doubtful{Partitions: slices.Insert(slices.Clone(d.known.Partitions), at, partition)}
+	if err := d.saveLocked(next); err != nil {
+		d.log.Error("an unsure partition could not be noted: a restart would forget it", "partition", partition, "err", err)
+	}
+}
+
+// set replaces the doubtful partitions by these. What was added since they were counted stays:
+// unsure says so.
+func (d *doubts) set(partitions []uint16, unsure func(uint16) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := slices.Clone(partitions)
+	for _, p := range d.known.Partitions {
+		if unsure(p) {
+			next = append(next, p)
+		}
+	}
+	slices.Sort(next)
+	next = slices.Compact(next)
+	if !d.known.All && slices.Equal(d.known.Partitions, next) {
+		return
+	}
+	if err := d.saveLocked(doubtful{Partitions: next}); err != nil {
+		d.log.Error("the unsure partitions could not be noted", "count", len(next), "err", err)
+	}
+}
+
+func (d *doubts) saveLocked(next doubtful) error {
+	data, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if err := d.dir.Save(unsureFile, append(data, '\n')); err != nil {
+		return err
+	}
+	d.known = next
+	return nil
+}
