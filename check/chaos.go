@@ -26,6 +26,7 @@ type fault struct {
 	nodes      []string      // concerned
 	begin, end []command     // what makes it, and what undoes it
 	lasts      time.Duration // between the two
+	costly     bool          // it takes a durable copy: none other may follow before all copies are back
 }
 
 // faultKind makes faults of one kind among at least two nodes.
@@ -46,6 +47,21 @@ var faultKinds = [...]faultKind{
 	{2, func(rng *rand.Rand, nodes []string) fault { return link("cut", rng, nodes, false) }},
 	{2, func(rng *rand.Rand, nodes []string) fault { return link("cut one way", rng, nodes, true) }},
 	{2, isolated},
+}
+
+// wiped kills a node and loses its objects.
+func wiped(rng *rand.Rand, nodes []string) fault {
+	one := some(rng, nodes)
+	return fault{name: "wipe", nodes: []string{one}, begin: []command{node("kill", one), node("wipe", one)},
+		end: []command{node("start", one)}, costly: true}
+}
+
+// kinds are the faults of a run: with wipe also lost disks, which come often, as they are what it is for.
+func kinds(wipe bool) []faultKind {
+	if !wipe {
+		return faultKinds[:]
+	}
+	return append(faultKinds[:len(faultKinds):len(faultKinds)], faultKind{6, wiped})
 }
 
 func some(rng *rand.Rand, nodes []string) string { return nodes[rng.IntN(len(nodes))] }
@@ -105,13 +121,13 @@ func between(rng *rand.Rand, low, high time.Duration) time.Duration {
 }
 
 // draw returns the next fault of a schedule.
-func draw(rng *rand.Rand, nodes []string) fault {
+func draw(rng *rand.Rand, nodes []string, kinds []faultKind) fault {
 	total := 0
-	for _, k := range faultKinds {
+	for _, k := range kinds {
 		total += k.weight
 	}
 	n := rng.IntN(total)
-	for _, k := range faultKinds {
+	for _, k := range kinds {
 		if n -= k.weight; n < 0 {
 			f := k.make(rng, nodes)
 			f.lasts = between(rng, minFault, maxFault)
@@ -128,6 +144,7 @@ type chaos struct {
 	http  *http.Client
 	rng   *rand.Rand
 	nodes []string
+	kinds []faultKind
 	seq   int
 }
 
@@ -141,7 +158,7 @@ const chaosStream = 1 << 32
 func newChaos(ctx context.Context, r *Run) (*chaos, error) {
 	c := &chaos{
 		run: r, url: strings.TrimRight(r.cfg.Chaos, "/"), http: &http.Client{Timeout: controlWithin, Transport: &http.Transport{}}, // no proxy: it is on this machine
-		rng: rand.New(rand.NewPCG(r.cfg.Seed, chaosStream)),
+		rng: rand.New(rand.NewPCG(r.cfg.Seed, chaosStream)), kinds: kinds(r.cfg.Wipe),
 	}
 	state, err := c.state(ctx)
 	if err != nil {
@@ -175,10 +192,13 @@ func (c *chaos) drive(ctx context.Context, until time.Time) (err error) {
 		if left = time.Until(until); left <= 0 {
 			return nil
 		}
-		f := draw(c.rng, c.nodes)
+		f := draw(c.rng, c.nodes, c.kinds)
 		f.lasts = min(f.lasts, left)
 		if err := c.inflict(ctx, f); err != nil {
 			return err
+		}
+		if f.costly {
+			c.awaitWhole(ctx, until)
 		}
 	}
 }
@@ -202,6 +222,37 @@ func (c *chaos) inflict(ctx context.Context, f fault) error {
 		return nil // its owner knows why
 	}
 	return err
+}
+
+// awaitWhole waits until every node says that it has nothing left to repair, or the load is over.
+func (c *chaos) awaitWhole(ctx context.Context, until time.Time) {
+	for time.Now().Before(until) && ctx.Err() == nil && !c.whole(ctx) {
+		if sleep(ctx, 200*time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+// whole asks every node whether it has anything left to repair. One that does not answer has.
+func (c *chaos) whole(ctx context.Context) bool {
+	for _, url := range c.run.cfg.Endpoints {
+		var v struct {
+			Ready  bool `json:"ready"`
+			Repair struct {
+				HintsPending int64             `json:"hints_pending"`
+				Dirty        []json.RawMessage `json:"dirty"`
+				Unsure       []int             `json:"unsure"`
+			} `json:"repair"`
+		}
+		body, err := c.fetch(ctx, http.MethodGet, strings.TrimRight(url, "/")+"/cluster", nil)
+		if err != nil || json.Unmarshal(body, &v) != nil {
+			return false
+		}
+		if !v.Ready || v.Repair.HintsPending > 0 || len(v.Repair.Dirty)+len(v.Repair.Unsure) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // undo heals every link, lets every paused node go on and starts every dead one.
@@ -262,7 +313,12 @@ func (c *chaos) request(ctx context.Context, method string, cmd command) ([]byte
 			return nil, fmt.Errorf("encode %s: %w", cmd.path, err)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.url+cmd.path, bytes.NewReader(body))
+	return c.fetch(ctx, method, c.url+cmd.path, body)
+}
+
+// fetch returns the body of an answer with a status of 2xx.
+func (c *chaos) fetch(ctx context.Context, method, url string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

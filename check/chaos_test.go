@@ -190,10 +190,10 @@ func TestChaosLeavesNothingBehind(t *testing.T) {
 // The same seed gives the same faults; all kinds come, and none is endless.
 func TestScheduleIsSeeded(t *testing.T) {
 	nodes := []string{"n1", "n2"}
-	draws := func(seed uint64) (out []string) {
+	draws := func(seed uint64, wipe bool) (out []string) {
 		rng := rand.New(rand.NewPCG(seed, chaosStream))
 		for range 200 {
-			f := draw(rng, nodes)
+			f := draw(rng, nodes, kinds(wipe))
 			if f.lasts < minFault || f.lasts > maxFault {
 				t.Errorf("%s lasts %v", f.name, f.lasts)
 			}
@@ -201,15 +201,17 @@ func TestScheduleIsSeeded(t *testing.T) {
 		}
 		return out
 	}
-	if !slices.Equal(draws(4), draws(4)) || slices.Equal(draws(4), draws(5)) {
+	if !slices.Equal(draws(4, false), draws(4, false)) || slices.Equal(draws(4, true), draws(5, true)) {
 		t.Error("the seed does not decide")
 	}
-	kinds := map[string]bool{}
-	for _, name := range draws(1) {
-		kinds[name] = true
-	}
-	if len(kinds) != len(faultKinds) {
-		t.Errorf("only %v", kinds)
+	for _, wipe := range []bool{false, true} {
+		came := map[string]bool{}
+		for _, name := range draws(1, wipe) {
+			came[name] = true
+		}
+		if len(came) != len(kinds(wipe)) || came["wipe"] != wipe {
+			t.Errorf("wipe %v: only %v", wipe, came)
+		}
 	}
 }
 

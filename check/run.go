@@ -32,6 +32,8 @@ type Config struct {
 	Weak bool
 	// Chaos is the URL of a "cartwheel dev --chaos" whose nodes get faults while the load runs.
 	Chaos string
+	// Wipe lets these faults include the loss of a node's objects, one node at a time.
+	Wipe bool
 }
 
 // Limits of a run's configuration.

@@ -54,6 +54,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 there is no such node.
 	for _, c := range []struct{ name, short string }{
 		{"kill", "End a node's process at once (SIGKILL)"},
 		{"stop", "Stop a node in order (SIGTERM)"},
+		{"wipe", "Delete the objects of a dead node, as if their disk had been lost"},
 		{"start", "Start a dead node on its data"},
 		{"restart", "Stop a node in order if it runs, and start it"},
 		{"pause", "Freeze a node's process (SIGSTOP): its connections stay open, nothing is answered"},

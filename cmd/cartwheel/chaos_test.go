@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -121,7 +122,7 @@ func sleepers(t *testing.T, n int) *chaosLab {
 func sleeper(i int, busy *atomic.Bool) (*devNode, error) {
 	n := &devNode{
 		name: fmt.Sprintf("n%d", i+1), http: fmt.Sprintf("127.0.0.1:%d", 10*i), peer: fmt.Sprintf("127.0.0.1:%d", 10*i+1),
-		cmd: exec.Command("sleep", "600"), done: make(chan struct{}), in: io.NopCloser(nil), switches: &fakeSwitches{busy: busy},
+		dir: filepath.Join(os.TempDir(), "cartwheel-no-such-directory"), cmd: exec.Command("sleep", "600"), done: make(chan struct{}), in: io.NopCloser(nil), switches: &fakeSwitches{busy: busy},
 	}
 	if err := n.cmd.Start(); err != nil {
 		return nil, err

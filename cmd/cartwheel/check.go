@@ -58,6 +58,7 @@ violated, or could not be read in the end. With --judge a saved history is judge
 	f.StringVar(&o.cfg.History, "history", "", "file for the history, one JSON object per line (default: a temporary one, kept if there is a violation)")
 	f.BoolVar(&o.cfg.Weak, "weak", false, "let some writes need one replica only (w=1, dw=1); with its disk such a write may be lost")
 	f.StringVar(&o.cfg.Chaos, "chaos", "", "URL that \"cartwheel dev --chaos\" prints: its nodes are killed, paused and cut off meanwhile")
+	f.BoolVar(&o.cfg.Wipe, "wipe", false, "with --chaos: nodes also lose their objects, one node at a time")
 	f.StringVar(&o.judge, "judge", "", "judge this history instead of making one")
 	addJSONFlag(cmd, &o.asJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

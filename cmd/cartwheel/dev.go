@@ -70,6 +70,7 @@ type devNode struct {
 	name string
 	http string // host:port
 	peer string // host:port
+	dir  string // of its data
 	cmd  *exec.Cmd
 	in   io.Closer     // the process stops when this end of its standard input closes
 	done chan struct{} // closed when the process has ended
@@ -189,8 +190,9 @@ func portsFree(o devOptions) error {
 
 func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, error) {
 	n := &devNode{name: fmt.Sprintf("n%d", i+1), http: o.at(i, 0), peer: o.at(i, 1), done: make(chan struct{})}
+	n.dir = filepath.Join(o.data, n.name)
 	args := []string{
-		"serve", "--name", n.name, "--data", filepath.Join(o.data, n.name), "--http", n.http, "--peer", n.peer,
+		"serve", "--name", n.name, "--data", n.dir, "--http", n.http, "--peer", n.peer,
 		"--expect", strconv.Itoa(o.nodes), "--partitions", strconv.Itoa(o.partitions), "--n", strconv.Itoa(o.n),
 		"--durability", o.durability, "--log-level", "warn", untilStdinCloses,
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -226,6 +227,22 @@ func (d *devChaos) startAgain(name string) error {
 	d.mu.Unlock()
 	d.follow(n)
 	return d.apply(n)
+}
+
+// wipe deletes the objects of a dead node, as if their disk had been lost. Its identity and the
+// ring stay, so it comes back as the member that it was.
+func (d *devChaos) wipe(name string) error {
+	_, n, state, err := d.find(name)
+	if err != nil {
+		return err
+	}
+	if state != stateDead {
+		return chaosErrorf(http.StatusConflict, "%s is %s; kill or stop it first", name, state)
+	}
+	if err := os.RemoveAll(filepath.Join(n.dir, "objects")); err != nil {
+		return fmt.Errorf("wipe %s: %w", name, err)
+	}
+	return nil
 }
 
 // restart stops a node in order, if it runs, and starts it.

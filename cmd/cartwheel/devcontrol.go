@@ -51,7 +51,7 @@ const chaosServer = "cartwheel-chaos"
 // perform carries out one operation.
 func (d *devChaos) perform(operation string, r chaosRequest) error {
 	onNode := map[string]func(string) error{
-		"kill": d.kill, "stop": d.stop, "start": d.startAgain, "restart": d.restart, "pause": d.pause, "resume": d.resume,
+		"kill": d.kill, "stop": d.stop, "wipe": d.wipe, "start": d.startAgain, "restart": d.restart, "pause": d.pause, "resume": d.resume,
 	}
 	words := operation
 	var err error
