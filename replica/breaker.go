@@ -72,9 +72,9 @@ const (
 //
 // Closed, it lets every call through. It opens after Failures in a row, or when half of the
 // last calls failed; then calls fail at once. After Pause it is half open: one call at a time
-// goes to the peer, and an answer closes the breaker. A failure is a call that could not be
-// sent or had no answer within Patience, not one whose caller had less time than that, and
-// not a refusal: who refuses is alive.
+// goes to the peer, and an answer closes the breaker. A failure is a call that had no answer
+// within Patience, not one whose caller had less time than that, not one that could not be
+// sent, and not a refusal: who refuses is alive.
 type Breaker struct {
 	cfg     BreakerConfig
 	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
@@ -244,9 +244,13 @@ func (f *flight) end(err error) {
 	b := f.breaker
 	switch {
 	case err == nil:
-	case errors.Is(err, transport.ErrBusy), errors.Is(err, transport.ErrTooLarge), errors.Is(err, transport.ErrClosed),
+	// A peer that cannot be reached costs its callers nothing, as the transport says so at once; were
+	// that a failure, a node would begin its life with open breakers to those that start with it.
+	// An attempt to connect that takes long is silence, and was judged as such.
+	case errors.Is(err, transport.ErrUnreachable),
+		errors.Is(err, transport.ErrBusy), errors.Is(err, transport.ErrTooLarge), errors.Is(err, transport.ErrClosed),
 		errors.Is(err, transport.ErrTimeout) && (f.patient || time.Since(f.since) < b.cfg.Patience):
-		err = errNeutral // this node's own doing
+		err = errNeutral
 	}
 	b.mu.Lock()
 	b.calls--

@@ -75,7 +75,7 @@ func TestBreakerOpensOnFailures(t *testing.T) {
 	var log bytes.Buffer
 	cfg := BreakerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	breakerTest(t, cfg, func(t *testing.T, p *Remote, b *Breaker, c *caller) {
-		c.err = transport.ErrUnreachable
+		c.err = transport.ErrWrongCluster
 		if n := tried(p, c, 10, 10); n != 5 {
 			t.Errorf("%d calls before it opened", n)
 		}
@@ -109,6 +109,32 @@ func TestBreakerOpensOnFailures(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n != 2 {
 			t.Errorf("%d lines: %s", n, log.String())
 		}
+	})
+}
+
+// All nodes start at once: for a while nobody can be reached, and then everybody must be.
+func TestBreakerStaysClosedToTheUnreachable(t *testing.T) {
+	breakerTest(t, BreakerConfig{}, func(t *testing.T, p *Remote, b *Breaker, c *caller) {
+		c.err = transport.ErrUnreachable
+		if n := tried(p, c, 100, 10); n != 100 {
+			t.Errorf("%d calls before it opened", n)
+		}
+		wantState(t, b, "closed")
+		// Nor does it open one that silence has opened.
+		c.err = nil
+		tried(p, c, 20, 10)
+		time.Sleep(1300 * time.Millisecond)
+		wantState(t, b, "open")
+		c.answerAll(transport.ErrUnreachable)
+		time.Sleep(1001 * time.Millisecond)
+		c.err = transport.ErrUnreachable
+		if n := tried(p, c, 10, 10); n != 10 {
+			t.Errorf("%d calls while half open", n)
+		}
+		wantState(t, b, "half-open")
+		c.err, c.answers = nil, true
+		tried(p, c, 1, 10)
+		wantState(t, b, "closed")
 	})
 }
 
@@ -168,7 +194,7 @@ func TestBreakerOpensOnBadRatio(t *testing.T) {
 				for range good {
 					p.Read(quorum.Read{Done: func(quorum.ReadReply) {}})
 				}
-				c.err = transport.ErrUnreachable
+				c.err = transport.ErrWrongCluster
 				tried(p, c, 1, 10)
 				c.err = nil
 				time.Sleep(10 * time.Millisecond)
@@ -235,7 +261,7 @@ func TestBreakerStaysClosed(t *testing.T) {
 // A half-open breaker is not stuck by a call that ends without telling anything.
 func TestBreakerHalfOpenGoesOn(t *testing.T) {
 	breakerTest(t, BreakerConfig{}, func(t *testing.T, p *Remote, b *Breaker, c *caller) {
-		c.err = transport.ErrUnreachable
+		c.err = transport.ErrWrongCluster
 		tried(p, c, 10, 10)
 		c.err = nil
 		time.Sleep(1100 * time.Millisecond)
