@@ -13,13 +13,15 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.ver
 # How long the simulated cluster runs new histories, and how long each fuzz target.
 CARTWHEEL_SIM_FOR ?= 90s
 FUZZ_FOR ?= 60s
+# Not empty: end-to-end tests in their long form, with the sizes that the goals name.
+CARTWHEEL_E2E_LONG ?=
 # A package that takes longer hangs.
 TEST_TIMEOUT ?= 6m
 
 # The race detector needs a C compiler.
 CC := $(shell go env CC)
 RACE := $(if $(shell command -v $(firstword $(CC))),-race)
-GOTEST = CGO_ENABLED=$(if $(RACE),1,0) CARTWHEEL_SIM_FOR=$(CARTWHEEL_SIM_FOR) go test $(RACE) -shuffle=on -count=1
+GOTEST = CGO_ENABLED=$(if $(RACE),1,0) CARTWHEEL_SIM_FOR=$(CARTWHEEL_SIM_FOR) CARTWHEEL_E2E_LONG=$(CARTWHEEL_E2E_LONG) go test $(RACE) -shuffle=on -count=1
 REPORT = go run ./internal/repocheck/report
 
 STEP := .ci/step
@@ -39,9 +41,9 @@ run: build ## build, then run a cluster of three nodes on this machine (ARGS='--
 test: ## every check and test, under 8 minutes on 2 cores; ends with go test's summary
 	@.ci/clean-tree $(MAKE) --no-print-directory check
 
-test-long: ## fuzz every target for FUZZ_FOR, then all tests with 30 minutes of simulation
+test-long: ## fuzz every target for FUZZ_FOR, then all tests, 30 minutes of simulation, a million keys
 	@$(STEP) fuzz .ci/fuzz $(FUZZ_FOR)
-	@$(MAKE) --no-print-directory unit CARTWHEEL_SIM_FOR=30m TEST_TIMEOUT=60m
+	@$(MAKE) --no-print-directory unit CARTWHEEL_SIM_FOR=30m CARTWHEEL_E2E_LONG=1 TEST_TIMEOUT=60m
 
 sim: ## replay one simulated history: make sim SEED=n
 	@[[ -n '$(SEED)' ]] || { echo 'make sim SEED=n: which seed?' >&2; exit 2; }
@@ -72,6 +74,7 @@ bench-once:
 	@go test -json -run '^$$' -bench . -benchtime 1x -timeout $(TEST_TIMEOUT) ./... | $(REPORT)
 
 unit:
+	@.ci/netns
 	@echo '== tests (unit, simulation for $(CARTWHEEL_SIM_FOR), end to end)'
 	@$(if $(RACE),,echo 'the race detector is off: no C compiler, "$(CC)" is not in the PATH';) \
 	$(GOTEST) -vet=off -timeout $(TEST_TIMEOUT) -json ./... | $(REPORT)

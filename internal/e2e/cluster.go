@@ -21,8 +21,9 @@ type Node struct {
 	Name, Dir  string
 	HTTP, Peer string // host:port
 
-	lab  *Lab
-	args []string
+	lab       *Lab
+	args      []string
+	namespace string // in which it runs; "" for the test's own
 }
 
 // Cluster starts n nodes, named n1, n2, ..., that form a ring, and waits until all serve. The
@@ -62,7 +63,7 @@ func (l *Lab) Node(tb testing.TB, name, dir string, flags ...string) *Node {
 // process alone.
 func (n *Node) Start(tb testing.TB, flags ...string) {
 	tb.Helper()
-	n.Process = n.lab.Start(tb, Command{Args: append(n.args[:len(n.args):len(n.args)], flags...)})
+	n.Process = n.lab.Start(tb, Command{Args: append(n.args[:len(n.args):len(n.args)], flags...), Namespace: n.namespace})
 }
 
 // AwaitReady waits until the node serves.

@@ -8,7 +8,8 @@
 // A [Lab] builds the binary once per test run and hands out ports. [Lab.Start] starts a
 // [Process], [Lab.Cluster] several nodes that form a ring. [Records] are generated values that
 // can be told again from their number, and a [Pipeline] writes and reads them in bulk over plain
-// connections. A [Session] is the part of a document that a reader pastes into a shell.
+// connections. A [Network] is one network namespace per node and a router between them that cuts
+// links, in one direction too. A [Session] is the part of a document that a reader pastes into a shell.
 //
 // # Promises
 //
@@ -20,8 +21,9 @@
 // Not promised: that nobody else takes a port between the moment it was found free and the
 // process that listens on it.
 //
-// CARTWHEEL_E2E_RECORDS sets how many records the largest test loads (60,000). With -short
-// nothing runs.
+// CARTWHEEL_E2E_RECORDS sets how many records the largest test loads (60,000).
+// CARTWHEEL_E2E_LONG, not empty, gives some tests their long form, with as many keys and hints as
+// the project's goals name. With -short nothing runs.
 //
 // # Concurrency
 //

@@ -120,3 +120,11 @@ func AppendGet(dst []byte, path string) []byte {
 	dst = append(append(dst, "GET "...), path...)
 	return append(dst, " HTTP/1.1\r\nHost: node\r\n\r\n"...)
 }
+
+// AppendPut appends a PUT request.
+func AppendPut(dst []byte, path string, body []byte) []byte {
+	dst = append(append(dst, "PUT "...), path...)
+	dst = append(dst, " HTTP/1.1\r\nHost: node\r\nContent-Type: text/plain\r\nContent-Length: "...)
+	dst = append(strconv.AppendInt(dst, int64(len(body)), 10), "\r\n\r\n"...)
+	return append(dst, body...)
+}

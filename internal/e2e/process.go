@@ -17,6 +17,8 @@ type Command struct {
 	Args []string
 	Env  []string // NAME=value, in addition to an environment without settings of ours
 	Dir  string   // working directory; the test's own
+
+	Namespace string // network namespace to run in, by its name; the test's own
 }
 
 // Process is a running or ended process of the binary. Its methods may be called from several
@@ -40,6 +42,9 @@ func (l *Lab) Start(tb testing.TB, c Command) *Process {
 	tb.Helper()
 	p := &Process{done: make(chan struct{})}
 	p.cmd = exec.Command(l.Binary, c.Args...)
+	if c.Namespace != "" { // ip becomes the binary, under the same process id
+		p.cmd = exec.Command("ip", append([]string{"netns", "exec", c.Namespace, l.Binary}, c.Args...)...)
+	}
 	p.cmd.Env = append(l.environment(), c.Env...)
 	p.cmd.Dir = c.Dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.Stdout, &p.Stderr
