@@ -180,6 +180,16 @@ func TestWords(t *testing.T) {
 		[]string{"Makefile:1:"}, []string{"a/a.go:3:", word}, []string{"docs/a.md:2:"})
 }
 
+func TestMentions(t *testing.T) {
+	tree := load(t, map[string]string{
+		"a/a.go":      "package a\n\nfunc TestNotInATest() {}\n",
+		"a/a_test.go": "package a\n\nfunc TestThere() {}\n\nfunc FuzzThere() {}\n",
+		"docs/a.md":   "`a` TestThere, FuzzThere; run it by -run '^TestName$'; Testing is good\nTestGone, TestNotInATest\n",
+		"a/b.txt":     "TestGoneAsWell\n",
+	})
+	expect(t, repocheck.CheckMentions(tree), []string{"docs/a.md:2:", "TestGone"}, []string{"docs/a.md:2:", "TestNotInATest"})
+}
+
 func TestSleeps(t *testing.T) {
 	const sleeps = "package a\n\nimport \"time\"\n\nfunc f() { time.Sleep(1) }\n"
 	tree := load(t, map[string]string{

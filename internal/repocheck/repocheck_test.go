@@ -27,6 +27,7 @@ func TestRepository(t *testing.T) {
 		{"sizes", func() []string { return repocheck.CheckSizes(tree) }},
 		{"names", func() []string { return repocheck.CheckNames(tree) }},
 		{"words", func() []string { return repocheck.CheckWords(tree) }},
+		{"mentions", func() []string { return repocheck.CheckMentions(tree) }},
 		{"sleeps", func() []string { return repocheck.CheckSleeps(tree) }},
 		{"skips", func() []string { return repocheck.CheckSkips(tree) }},
 	} {
