@@ -80,7 +80,7 @@ func TestReport(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out strings.Builder
-			ok, err := report(strings.NewReader(c.events), &out)
+			ok, _, err := report(strings.NewReader(c.events), &out, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,34 @@ func TestReport(t *testing.T) {
 }
 
 func TestReportOfNothing(t *testing.T) {
-	if ok, err := report(strings.NewReader("go: no such tool\n"), new(strings.Builder)); ok || err == nil {
+	if ok, _, err := report(strings.NewReader("go: no such tool\n"), new(strings.Builder), true); ok || err == nil {
 		t.Errorf("ok = %v, err = %v: a run that tested nothing must not pass", ok, err)
+	}
+}
+
+// A package whose detector crashed is tested again; one with a failed test, or that crashed
+// elsewhere, is not.
+func TestCrashedDetector(t *testing.T) {
+	const died = `{"Action":"output","Package":"m/a","Test":"TestA","Output":"SIGSEGV: segmentation violation\n"}
+{"Action":"output","Package":"m/a","Test":"TestA","Output":"PC=0x437870 m=0 sigcode=2 addr=0x7f\n"}
+{"Action":"output","Package":"m/a","Test":"TestA","Output":"internal/synctest.Run(0xc0000b4ce0)\n"}
+`
+	const end = `{"Action":"output","Package":"m/a","Output":"FAIL\tm/a\t0.1s\n"}
+{"Action":"fail","Package":"m/a"}
+`
+	for _, c := range []struct {
+		name, events string
+		forgive, ok  bool
+	}{
+		{"the detector", died + end, true, true},
+		{"the detector, at the second time", died + end, false, false},
+		{"a failed test before", `{"Action":"fail","Package":"m/a","Test":"TestB"}` + "\n" + died + end, true, false},
+		{"a panic in a bubble", strings.Replace(died, "SIGSEGV", "panic", 1) + end, true, false},
+		{"a crash outside a bubble", strings.Replace(died, "internal/synctest", "main", 1) + end, true, false},
+	} {
+		ok, crashed, err := report(strings.NewReader(c.events), new(strings.Builder), c.forgive)
+		if err != nil || ok != c.ok || (len(crashed) == 1) != c.ok {
+			t.Errorf("%s: %v, %v, %v", c.name, ok, crashed, err)
+		}
 	}
 }
