@@ -412,31 +412,20 @@ func TestGossipAllMoved(t *testing.T) {
 	})
 }
 
-// On a network that loses packets nobody is taken for dead: probes that are lost are made good
-// through others and over streams.
+// On a network that loses a third of the packets nobody is taken for dead: probes that are lost are
+// made good through others and over streams.
 func TestGossipLossyNetwork(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		link    memnet.Link
-		seconds int
-	}{
-		{"some packets", memnet.Link{Delay: 5 * time.Millisecond, Jitter: 50 * time.Millisecond, Drop: 0.1, Duplicate: 0.1}, 60},
-		{"every packet", memnet.Link{Delay: 5 * time.Millisecond, Jitter: 50 * time.Millisecond, Drop: 1}, 20},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				seconds := c.seconds
-				c := memCluster(t, memnet.New(memnet.Config{Seed: 7, Link: c.link}), 0, 5)
-				defer c.end()
-				c.startAll()
-				c.within(30*time.Second, "01234")
-				for range seconds {
-					time.Sleep(time.Second)
-					c.within(0, "01234")
-				}
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(memnet.Config{Seed: 7, Link: memnet.Link{Delay: 5 * time.Millisecond, Jitter: 50 * time.Millisecond, Drop: 0.3, Duplicate: 0.1}})
+		c := memCluster(t, n, 0, 5)
+		defer c.end()
+		c.startAll()
+		c.within(30*time.Second, "01234")
+		for range 3 * 60 {
+			time.Sleep(time.Second)
+			c.within(0, "01234")
+		}
+	})
 }
 
 func TestGossipDocumentPushed(t *testing.T) {

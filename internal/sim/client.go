@@ -13,22 +13,34 @@ import (
 
 // session is one client: it remembers what it last read of each key.
 type session struct {
-	c    *Cluster
-	h    *History
-	name string
-	rng  *rand.Rand
-	last map[ring.Key]vclock.Object
-	ops  int
+	c     *Cluster
+	h     *History
+	name  string
+	rng   *rand.Rand
+	style style
+	think int // it waits up to so many milliseconds between two requests
+	last  map[ring.Key]vclock.Object
+	ops   int
 }
+
+// style is what a client asks for as a rule.
+type style int
+
+const (
+	anyNode   style = iota // fallbacks may stand in for owners
+	ownersToo              // a majority of owners reads and writes, repaired before the answer: read your writes, monotonic reads
+	noSloppy               // fallbacks count for nothing
+	styles
+)
 
 func keyOf(i int) ring.Key {
 	return ring.Key{Type: "default", Bucket: "sim", Key: fmt.Sprintf("k%d", i)}
 }
 
 // run works until the deadline.
-func (s *session) run(keys int, until time.Time) {
+func (s *session) run(until time.Time) {
 	for time.Now().Before(until) {
-		time.Sleep(time.Duration(s.rng.IntN(200)) * time.Millisecond)
+		time.Sleep(time.Duration(s.rng.IntN(s.think)) * time.Millisecond)
 		s.ops++
 		key := keyOf(s.rng.IntN(keys))
 		if s.rng.IntN(100) < 45 {
@@ -39,11 +51,16 @@ func (s *session) run(keys int, until time.Time) {
 	}
 }
 
-// options draws levels: mostly majorities, whose promises are checked, sometimes others.
+// options draws levels: mostly majorities, sometimes others.
 func (s *session) options() quorum.Options {
 	o := quorum.Options{
 		N: 3, R: quorum.LevelQuorum, W: quorum.LevelQuorum, DW: quorum.LevelQuorum, NotFoundOK: true,
 		Timeout: time.Duration(500+s.rng.IntN(4000)) * time.Millisecond,
+	}
+	sloppy(&o, s.style != noSloppy)
+	if s.style == ownersToo {
+		o.PR, o.PW, o.RepairBefore = quorum.LevelQuorum, quorum.LevelQuorum, true
+		return o
 	}
 	switch s.rng.IntN(10) {
 	case 0:
@@ -58,15 +75,13 @@ func (s *session) options() quorum.Options {
 	return o
 }
 
-func isQuorum(l quorum.Level) bool { return l == quorum.LevelQuorum || l == quorum.LevelAll }
+func (s *session) read(key ring.Key) { s.readAt(s.rng.IntN(len(s.c.machines)), key, s.options()) }
 
-func (s *session) read(key ring.Key) {
-	at := s.rng.IntN(len(s.c.machines))
+func (s *session) readAt(at int, key ring.Key, o quorum.Options) {
 	n, life := s.c.running(at)
 	if n == nil {
 		return
 	}
-	o := s.options()
 	start := time.Now()
 	got, err := n.Coordinator().Get(context.Background(), quorum.GetRequest{Key: key, Options: o})
 	if err != nil {
@@ -76,7 +91,7 @@ func (s *session) read(key ring.Key) {
 		return
 	}
 	s.h.observe(key, got.Object)
-	s.h.read(read{key: key, found: ids(got.Object), start: start, end: time.Now(), quorum: isQuorum(o.R),
+	s.h.read(read{key: key, found: ids(got.Object), start: start, end: time.Now(), receipt: got.Receipt, firm: o.RepairBefore,
 		what: fmt.Sprintf("the read of %s at %s (r=%d, %+v)", s.name, s.c.machines[at].name, o.R, got.Receipt)})
 	s.last[key] = got.Object
 }
@@ -117,7 +132,7 @@ func (s *session) write(key ring.Key) {
 		}
 		if err == nil {
 			s.h.observe(key, res.Object)
-			s.h.acknowledge(w, isQuorum(o.W))
+			s.h.acknowledge(w, res.Receipt)
 			return
 		}
 		if n, life = s.c.running(at); n == nil {

@@ -22,6 +22,7 @@ import (
 type machine struct {
 	name, host string
 	dir        string // the data directory; another one after each power cut
+	disk       disk
 
 	mu   sync.Mutex
 	life int        // counts starts and ends: an answer is an answer only within one life
@@ -35,27 +36,28 @@ type Cluster struct {
 	t        testing.TB
 	net      *memnet.Net
 	machines []*machine
+	plan     plan
 	disks    string
 	log      *slog.Logger
 
-	mu  sync.Mutex
-	rng *rand.Rand // guarded by mu: of all disks
+	mu   sync.Mutex
+	work Work // of nodes that have ended; guarded by mu
 }
 
-// newCluster starts n nodes and waits until they serve.
-func newCluster(t testing.TB, seed uint64, n int, log *slog.Logger) *Cluster {
-	c := &Cluster{t: t, disks: t.TempDir(), log: log, rng: rand.New(rand.NewPCG(seed, 3)), net: memnet.New(memnet.Config{
-		Seed: seed,
-		Link: memnet.Link{Delay: 200 * time.Microsecond, Jitter: 300 * time.Microsecond, ResetOnHeal: 0.5},
-	})}
-	for i := range n {
+// newCluster starts the nodes of a plan and waits until they serve.
+func newCluster(t testing.TB, p plan, rng *rand.Rand, log *slog.Logger) *Cluster {
+	c := &Cluster{t: t, plan: p, disks: t.TempDir(), log: log, net: memnet.New(memnet.Config{Seed: rng.Uint64(), Link: goodLink})}
+	for i := range p.nodes {
 		name := fmt.Sprintf("n%d", i+1)
-		c.machines = append(c.machines, &machine{name: name, host: fmt.Sprintf("10.0.0.%d", i+1), dir: filepath.Join(c.disks, name)})
+		c.machines = append(c.machines, &machine{
+			name: name, host: fmt.Sprintf("10.0.0.%d", i+1), dir: filepath.Join(c.disks, name),
+			disk: disk{rng: rand.New(rand.NewPCG(rng.Uint64(), 3))},
+		})
 	}
-	for i := range n {
+	for i := range c.machines {
 		c.start(i)
 	}
-	c.await("the first ring", func() bool { return c.serving() == n })
+	c.await("the first ring", func() bool { return c.serving() == p.nodes })
 	return c
 }
 
@@ -64,14 +66,16 @@ func peerAddr(m *machine) string { return m.host + ":7000" }
 // start boots the node of machine i on the disk that it has.
 func (c *Cluster) start(i int) {
 	m := c.machines[i]
-	n, err := node.New(node.Config{
+	cfg := node.Config{
 		Name: m.name, DataDir: m.dir, HTTP: m.host + ":80", Peer: peerAddr(m), Insecure: true,
 		Join: []string{peerAddr(c.machines[(i+1)%len(c.machines)]), peerAddr(c.machines[0])}, Expect: len(c.machines),
 		Partitions: 16, N: 3, Network: c.net.Host(m.host), Logger: c.log.With("on", m.name),
-		Storage: storage.Config{MemTableBytes: 1 << 20, Stall: c.stall},
+		Storage: storage.Config{MemTableBytes: 1 << 20, CommitTimeout: hungAfter, Stall: m.disk.stall},
 		Gossip:  gossip.Config{RejoinEvery: 2 * time.Second},
 		Quorum:  quorum.Config{FollowUpTimeout: 3 * time.Second},
-	})
+	}
+	configure(&cfg, c.plan)
+	n, err := node.New(cfg)
 	if err != nil {
 		c.t.Errorf("start %s: %v", m.name, err)
 		return
@@ -85,17 +89,6 @@ func (c *Cluster) start(i int) {
 	m.node, m.stop, m.done = n, stop, done
 }
 
-// stall makes about every third commit of every disk take a while, so that power cuts also hit
-// writes that others have heard of and this node has not stored.
-func (c *Cluster) stall() {
-	c.mu.Lock()
-	slow, length := c.rng.IntN(3) == 0, time.Duration(c.rng.IntN(60))*time.Millisecond
-	c.mu.Unlock()
-	if slow {
-		time.Sleep(length)
-	}
-}
-
 // running returns the node of machine i, nil while it is down, and the number of its life.
 func (c *Cluster) running(i int) (*node.Node, int) {
 	m := c.machines[i]
@@ -106,23 +99,29 @@ func (c *Cluster) running(i int) (*node.Node, int) {
 
 // end takes the node of machine i away from the clients; what it answers from now on counts
 // as no answer.
-func (m *machine) end() (stop context.CancelFunc, done chan error) {
+func (c *Cluster) end(i int) (stop context.CancelFunc, done chan error, fenced bool) {
+	m := c.machines[i]
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.node == nil {
-		return nil, nil
+		return nil, nil, false
 	}
+	c.mu.Lock()
+	c.work.add(work(m.node))
+	c.mu.Unlock()
+	fenced = m.node.View() != nil && m.node.Ready() != nil
 	m.life++
 	m.node = nil
-	return m.stop, m.done
+	return m.stop, m.done, fenced
 }
 
 // halt stops the node of machine i in order.
 func (c *Cluster) halt(i int) {
 	m := c.machines[i]
-	if stop, done := m.end(); stop != nil {
+	if stop, done, fenced := c.end(i); stop != nil {
 		stop()
-		if err := <-done; err != nil {
+		// A store that was fenced may say at its end what is wrong with the disk.
+		if err := <-done; err != nil && !fenced {
 			c.t.Errorf("stop %s: %v", m.name, err)
 		}
 	}
@@ -132,7 +131,7 @@ func (c *Cluster) halt(i int) {
 // what had been synced is left.
 func (c *Cluster) crash(i int, rng *rand.Rand) {
 	m := c.machines[i]
-	stop, done := m.end()
+	stop, done, _ := c.end(i)
 	if stop == nil {
 		return
 	}
@@ -189,6 +188,19 @@ func (c *Cluster) await(what string, ok func() bool) bool {
 	}
 	c.t.Errorf("%v passed without %s", patience, what)
 	return false
+}
+
+// total returns what all nodes did so far.
+func (c *Cluster) total() Work {
+	c.mu.Lock()
+	sum := c.work
+	c.mu.Unlock()
+	for i := range c.machines {
+		if n, _ := c.running(i); n != nil {
+			sum.add(work(n))
+		}
+	}
+	return sum
 }
 
 // close stops all nodes.

@@ -3,15 +3,30 @@
 // what clients saw.
 //
 // A history has a cluster, clients and a nemesis, all driven by one seed. The clients read,
-// write with what they read, write blindly, and delete, through random nodes. The nemesis
-// cuts links one way or both, drops, doubles and delays packets, resets connections, pauses
-// hosts, stops nodes, and crashes them with the power: what their disk had not synced is
-// gone. In the end everything heals, and these must hold ([History.Check]):
+// write with what they read, write blindly, and delete, through random nodes; most let
+// fallbacks stand in for owners, some want owners only. The nemesis
 //
-//   - no acknowledged write is lost: it is there, or a write whose client had read it is;
-//   - a quorum read sees every quorum write that was acknowledged before it began;
-//   - no dot was ever used for two writes;
-//   - after one repairing read of each key all its owners have the same object.
+//   - cuts links one way or both, isolates machines, leaves one machine as the only bridge between
+//     two halves, lets links flap, splits the cluster for more than a minute;
+//   - drops, doubles and delays packets, resets connections, pauses hosts;
+//   - stops nodes, one or all, and crashes them with the power: what their disk had not synced is
+//     gone;
+//   - lets disks hang, and takes them away from a running node;
+//   - lets a disk lose what it had stored durably: everything, or one record to a flipped bit, but
+//     never at two nodes before all copies are whole again, so that a write that two disks had is
+//     never gone from all.
+//
+// A round ends with everything mended and no requests. Then the cluster has to converge by itself:
+// within bounded time all owners of every key have the same object, no hint is kept, and nothing
+// is left to repair; and it stays so. These must hold ([History.Check]):
+//
+//   - no acknowledged write is lost: it is there, or a write whose client had read it is. Excused
+//     are writes that were acknowledged with one durable copy before a disk lost data;
+//   - a read sees every write that was acknowledged before it began, if the owners that the two
+//     counted must have one in common. Fallbacks promise no more than the line above;
+//   - what a read with repair before the answer has seen, later reads see, likewise. With owners'
+//     majorities each client so reads its own writes, and never goes back;
+//   - no dot was ever used for two writes.
 //
 // The clock is the bubble's, so a minute of faults takes a second. The schedule is a
 // function of the seed; the interleaving of goroutines is not, so a seed that failed may

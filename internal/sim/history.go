@@ -5,19 +5,20 @@ import (
 	"sync"
 	"time"
 
+	"cartwheel/quorum"
 	"cartwheel/ring"
 	"cartwheel/vclock"
 )
 
 // write is one client write as the clients know it.
 type write struct {
-	id     vclock.RequestID
-	key    ring.Key
-	seen   map[vclock.RequestID]bool // the writes whose values its client had read
-	start  time.Time
-	acked  time.Time // zero: failed, or nobody knows
-	quorum bool      // it was acknowledged by a majority of the owners
-	what   string    // for messages
+	id      vclock.RequestID
+	key     ring.Key
+	seen    map[vclock.RequestID]bool // the writes whose values its client had read
+	start   time.Time
+	acked   time.Time // zero: failed, or nobody knows
+	receipt quorum.Receipt
+	what    string // for messages
 }
 
 // read is one answered read.
@@ -25,8 +26,17 @@ type read struct {
 	key        ring.Key
 	found      map[vclock.RequestID]bool
 	start, end time.Time
-	quorum     bool
+	receipt    quorum.Receipt
+	firm       bool // what it found was brought to all that it counted before it answered
 	what       string
+}
+
+// loss is a moment at which a disk lost what it had stored.
+type loss struct {
+	at    time.Time
+	since time.Time // all had converged then; zero: never before
+	end   time.Time // all had converged again; zero: not yet
+	calm  bool      // all others were there until the node was whole again
 }
 
 type dotKey struct {
@@ -36,11 +46,13 @@ type dotKey struct {
 
 // History collects what the clients of one run did and saw. It is safe for concurrent use.
 type History struct {
-	mu     sync.Mutex
-	writes map[vclock.RequestID]*write
-	reads  []read
-	dots   map[dotKey]vclock.RequestID
-	faults []string // violations found while it ran
+	mu        sync.Mutex
+	writes    map[vclock.RequestID]*write
+	reads     []read
+	dots      map[dotKey]vclock.RequestID
+	faults    []string // violations found while it ran
+	losses    []loss
+	converged time.Time
 }
 
 func newHistory() *History {
@@ -65,10 +77,22 @@ func (h *History) begin(w write) *write {
 }
 
 // acknowledge notes that the write was acknowledged now.
-func (h *History) acknowledge(w *write, quorum bool) {
+func (h *History) acknowledge(w *write, r quorum.Receipt) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	w.acked, w.quorum = time.Now(), quorum
+	w.acked, w.receipt = time.Now(), r
+}
+
+// acknowledged returns how many writes were acknowledged.
+func (h *History) acknowledged() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.writes {
+		if !w.acked.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // observe notes the dots of an object that anybody saw.
@@ -96,60 +120,21 @@ func (h *History) read(r read) {
 	h.reads = append(h.reads, r)
 }
 
-// Check returns every violation of the promises. final is the state of each key after all
-// healed.
-func (h *History) Check(final map[ring.Key]vclock.Object) []string {
+// lose notes that a stopped node's disk loses data now.
+func (h *History) lose(calm bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	bad := append([]string(nil), h.faults...)
-	byKey := map[ring.Key][]*write{}
-	for _, w := range h.writes {
-		byKey[w.key] = append(byKey[w.key], w)
-	}
-	for key, writes := range byKey {
-		kept := accounted(writes, ids(final[key]), time.Time{})
-		for _, w := range writes {
-			if !w.acked.IsZero() && !kept[w.id] {
-				bad = append(bad, fmt.Sprintf("key %s: acknowledged %s is lost", key.Key, w.what))
-			}
-		}
-	}
-	for _, r := range h.reads {
-		if !r.quorum {
-			continue
-		}
-		kept := accounted(byKey[r.key], r.found, r.end)
-		for _, w := range byKey[r.key] {
-			if w.quorum && w.acked.Before(r.start) && !kept[w.id] {
-				bad = append(bad, fmt.Sprintf("key %s: %s does not see %s, acknowledged %v before", r.key.Key, r.what, w.what, r.start.Sub(w.acked)))
-			}
-		}
-	}
-	return bad
+	h.losses = append(h.losses, loss{at: time.Now(), since: h.converged, calm: calm})
 }
 
-// accounted returns the writes whose effect is in found: they are there, or replaced by an
-// accounted write whose client had read them. Writes that began after until (if set) cannot
-// have replaced anything.
-func accounted(writes []*write, found map[vclock.RequestID]bool, until time.Time) map[vclock.RequestID]bool {
-	in := map[vclock.RequestID]bool{}
-	byID := map[vclock.RequestID]*write{}
-	for _, w := range writes {
-		byID[w.id] = w
-	}
-	var add func(id vclock.RequestID)
-	add = func(id vclock.RequestID) {
-		w := byID[id]
-		if w == nil || in[id] || !until.IsZero() && w.start.After(until) {
-			return
-		}
-		in[id] = true
-		for s := range w.seen {
-			add(s)
+// converge notes that all owners have everything now.
+func (h *History) converge() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.converged = time.Now()
+	for i := range h.losses {
+		if l := &h.losses[i]; l.end.IsZero() {
+			l.end = h.converged
 		}
 	}
-	for id := range found {
-		add(id)
-	}
-	return in
 }

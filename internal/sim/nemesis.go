@@ -1,34 +1,76 @@
 package sim
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
-
-	"cartwheel/internal/memnet"
 )
 
-// nemesis breaks things on schedule. It belongs to one goroutine, which waits for what it
-// started before it returns.
+// nemesis breaks things on schedule, in one round of a history. It belongs to one goroutine,
+// which waits for what it started before it returns.
 type nemesis struct {
-	c   *Cluster
-	rng *rand.Rand
-	log func(format string, args ...any)
-	wg  sync.WaitGroup
+	c    *Cluster
+	h    *History
+	plan plan
+	rng  *rand.Rand
+	log  func(format string, args ...any)
+	wg   sync.WaitGroup
+
+	mu          sync.Mutex
+	left, right []string       // the halves of the long split, nil without one
+	claimed     map[int]bool   // machines that something is being done to
+	faults      map[string]int // by kind
+	lost        bool           // a disk has lost data in this round
+}
+
+// fault is something that can break. strike begins it and reports false if it is not possible
+// now.
+type fault struct {
+	name   string
+	weight int
+	strike func(x *nemesis) bool
+}
+
+var schedule = []fault{
+	{"heal", 20, (*nemesis).healAll},
+	{"cut one way", 8, (*nemesis).cutOneWay},
+	{"cut", 8, (*nemesis).cutBothWays},
+	{"isolate", 8, (*nemesis).isolate},
+	{"deaf", 5, (*nemesis).deaf},
+	{"bridge", 5, (*nemesis).bridge},
+	{"flap", 6, (*nemesis).flap},
+	{"weather", 8, (*nemesis).badWeather},
+	{"reset", 6, (*nemesis).reset},
+	{"pause", 8, (*nemesis).pause},
+	{"power", 14, (*nemesis).cutPower},
+	{"power of all", 4, (*nemesis).cutPowerOfAll},
+	{"stop", 5, (*nemesis).stop},
+	{"stop all", 2, (*nemesis).stopAll},
+	{"hung disk", 4, (*nemesis).hangDisk},
+	{"lost disk", 4, (*nemesis).loseDisk},
+	{"data loss", 16, (*nemesis).loseData},
 }
 
 // run breaks and mends until the deadline, then mends everything.
-func (x *nemesis) run(until time.Time) {
+func (x *nemesis) run(until time.Time, split time.Duration) {
+	if split > 0 {
+		x.splitFor(split)
+	}
 	for time.Now().Before(until) {
 		time.Sleep(time.Duration(200+x.rng.IntN(3000)) * time.Millisecond)
 		x.strike()
 	}
+	x.mend()
+}
+
+// mend waits for what was started and mends everything.
+func (x *nemesis) mend() {
 	x.wg.Wait()
-	x.c.net.HealAll()
+	x.heal()
 	for _, m := range x.c.machines {
 		x.c.net.Resume(m.host)
-		x.setLinks(m.host, memnet.Link{Delay: 200 * time.Microsecond})
+		x.setLinks(m.host, goodLink)
 	}
 	for i := range x.c.machines {
 		if n, _ := x.c.running(i); n == nil {
@@ -37,88 +79,61 @@ func (x *nemesis) run(until time.Time) {
 	}
 }
 
-func (x *nemesis) setLinks(host string, l memnet.Link) {
-	for _, m := range x.c.machines {
-		if m.host != host {
-			x.c.net.SetLink(host, m.host, l)
-		}
+// strike does something by weight; what is not possible now is nothing.
+func (x *nemesis) strike() {
+	total := 0
+	for _, f := range schedule {
+		total += f.weight
+	}
+	roll := x.rng.IntN(total)
+	i := slices.IndexFunc(schedule, func(f fault) bool { roll -= f.weight; return roll < 0 })
+	if schedule[i].strike(x) {
+		x.count(schedule[i].name)
 	}
 }
 
-// pick returns two different machines.
-func (x *nemesis) pick() (a, b int) {
-	p := x.rng.Perm(len(x.c.machines))
+func (x *nemesis) count(name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.faults[name]++
+}
+
+// pair returns two different hosts.
+func (x *nemesis) pair() (a, b string) {
+	p := x.hosts(x.rng.Perm(len(x.c.machines)))
 	return p[0], p[1]
+}
+
+// apart reports whether the long split separates two hosts.
+func (x *nemesis) apart(a, b string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.left != nil && slices.Contains(x.left, a) != slices.Contains(x.left, b)
 }
 
 func (x *nemesis) seconds(most int) time.Duration {
 	return time.Duration(x.rng.IntN(most*1000)) * time.Millisecond
 }
 
-func (x *nemesis) strike() {
-	a, b := x.pick()
-	ha, hb := x.c.machines[a].host, x.c.machines[b].host
-	switch x.rng.IntN(11) {
-	case 0:
-		x.log("cut %s > %s", ha, hb)
-		x.c.net.Cut(ha, hb)
-	case 1:
-		x.log("cut %s <> %s", ha, hb)
-		x.c.net.Cut(ha, hb)
-		x.c.net.Cut(hb, ha)
-	case 2:
-		var others []string
-		for i, m := range x.c.machines {
-			if i != a {
-				others = append(others, m.host)
-			}
-		}
-		x.log("isolate %s", ha)
-		x.c.net.Partition([]string{ha}, others)
-	case 3, 4:
-		x.log("heal all")
-		x.c.net.HealAll()
-	case 5:
-		x.log("bad packets and slow streams from %s", ha)
-		x.setLinks(ha, memnet.Link{Delay: 2 * time.Millisecond, Jitter: x.seconds(1) / 4, Drop: 0.2, Duplicate: 0.2, ResetOnHeal: 0.5})
-	case 6:
-		x.log("reset %s <> %s", ha, hb)
-		x.c.net.Reset(ha, hb)
-	case 7:
-		length := x.seconds(6)
-		x.log("pause %s for %v", ha, length)
-		x.c.net.Pause(ha)
-		x.wg.Go(func() { time.Sleep(length); x.c.net.Resume(ha) })
-	case 8, 9:
-		x.bounce(fmt.Sprintf("cut the power of %s", ha), a, true)
-	default:
-		if x.rng.IntN(2) == 0 {
-			x.bounce(fmt.Sprintf("stop %s", ha), a, false)
-			return
-		}
-		x.log("cut the power of all")
-		for i := range x.c.machines {
-			x.bounce("", i, true)
-		}
+// fork returns randomness for a goroutine.
+func (x *nemesis) fork() *rand.Rand { return rand.New(rand.NewPCG(x.rng.Uint64(), 0)) }
+
+// claim takes machine i, whose node runs, so that nothing else is done to it until release.
+func (x *nemesis) claim(i int) bool {
+	if n, _ := x.c.running(i); n == nil {
+		return false
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.claimed[i] {
+		return false
+	}
+	x.claimed[i] = true
+	return true
 }
 
-// bounce takes machine i down and boots it again after a while.
-func (x *nemesis) bounce(what string, i int, power bool) {
-	if n, _ := x.c.running(i); n == nil {
-		return
-	}
-	down, rng := x.seconds(8), rand.New(rand.NewPCG(x.rng.Uint64(), 0))
-	if what != "" {
-		x.log("%s for %v", what, down)
-	}
-	take := func() { x.c.halt(i) }
-	if power {
-		take = func() { x.c.crash(i, rng) }
-	}
-	x.wg.Go(func() {
-		take()
-		time.Sleep(down)
-		x.c.start(i)
-	})
+func (x *nemesis) release(i int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.claimed[i] = false
 }

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,14 +23,33 @@ import (
 type Outcome struct {
 	Operations   int
 	Acknowledged int
-	Nodes        int
+	Compared     int // pairs of requests for the promises of quorum reads
+	Faults       map[string]int
+	Work         Work
 }
 
-const (
-	keys    = 5
-	clients = 4
-	span    = 25 * time.Second // of faults and load, in the bubble's time
-)
+// add adds another history's outcome to o.
+func (o *Outcome) add(p Outcome) {
+	o.Operations += p.Operations
+	o.Acknowledged += p.Acknowledged
+	o.Compared += p.Compared
+	o.Work.add(p.Work)
+	if o.Faults == nil {
+		o.Faults = map[string]int{}
+	}
+	for name, n := range p.Faults {
+		o.Faults[name] += n
+	}
+}
+
+func (o Outcome) String() string {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(o.Faults)) {
+		faults = append(faults, fmt.Sprintf("%s %d", name, o.Faults[name]))
+	}
+	return fmt.Sprintf("%d operations, %d acknowledged writes, %d pairs compared, %d hints, %d repairs; faults: %s",
+		o.Operations, o.Acknowledged, o.Compared, o.Work.Hints, o.Work.Repairs, strings.Join(faults, ", "))
+}
 
 // Run runs one history inside the bubble of t and reports every violation as an error.
 func Run(t *testing.T, seed uint64) Outcome {
@@ -37,50 +59,81 @@ func Run(t *testing.T, seed uint64) Outcome {
 	note := func(format string, args ...any) {
 		fmt.Fprintf(&trace, "%8.3fs "+format+"\n", append([]any{time.Since(start).Seconds()}, args...)...)
 	}
-	log := slog.New(slog.NewTextHandler(&trace, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	nodes := 3
-	if rng.IntN(3) == 0 {
-		nodes = 5
-	}
-	h := newHistory()
-	c := newCluster(t, rng.Uint64(), nodes, log)
+	p := newPlan(seed, rng)
+	c := newCluster(t, p, rng, slog.New(slog.NewTextHandler(&trace, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	// memberlist's probes under way outlive its shutdown by their timeouts; what never ends is
 	// reported by the bubble.
 	defer time.Sleep(time.Minute)
 	defer c.close()
-	until := time.Now().Add(span)
-	var wg sync.WaitGroup
-	sessions := make([]*session, clients)
-	for i := range sessions {
-		s := &session{c: c, h: h, name: fmt.Sprintf("c%d", i), rng: rand.New(rand.NewPCG(rng.Uint64(), 1)), last: map[ring.Key]vclock.Object{}}
-		sessions[i] = s
-		wg.Go(func() { s.run(keys, until) })
+	r := &run{c: c, h: newHistory(), note: note, out: Outcome{Faults: map[string]int{}}}
+	for i := range clients {
+		r.sessions = append(r.sessions, &session{
+			c: c, h: r.h, name: fmt.Sprintf("c%d", i), rng: rand.New(rand.NewPCG(rng.Uint64(), 1)),
+			style: style(rng.IntN(int(styles))), think: p.think, last: map[ring.Key]vclock.Object{},
+		})
 	}
-	x := &nemesis{c: c, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), log: note}
-	wg.Go(func() { x.run(until) })
-	wg.Wait()
-	note("all mended")
-
-	out := Outcome{Nodes: nodes}
-	for _, s := range sessions {
-		out.Operations += s.ops
-	}
-	if c.await("all nodes seeing each other", c.together) {
-		c.retry(h)
-		final := c.converge(h)
-		for _, bad := range h.Check(final) {
-			t.Error(bad)
+	for i := range p.rounds {
+		if !r.round(i, rng) {
+			break
 		}
 	}
-	for _, w := range h.writes {
-		if !w.acked.IsZero() {
-			out.Acknowledged++
-		}
-	}
+	r.out.Acknowledged = r.h.acknowledged()
+	r.out.Work = c.total()
 	if t.Failed() {
-		t.Logf("seed %d, %d nodes; what happened:\n%s", seed, nodes, trace.String())
+		t.Logf("%v; what happened:\n%s", p, trace.String())
 	}
-	return out
+	t.Logf("%v: %v", p, r.out)
+	return r.out
+}
+
+// run is a history under way.
+type run struct {
+	c        *Cluster
+	h        *History
+	sessions []*session
+	note     func(format string, args ...any)
+	out      Outcome
+}
+
+// round is one time of faults and load with the convergence after it. It reports false if
+// something was violated.
+func (r *run) round(i int, rng *rand.Rand) bool {
+	c, until := r.c, time.Now().Add(r.c.plan.span)
+	x := &nemesis{
+		c: c, h: r.h, plan: c.plan, rng: rand.New(rand.NewPCG(rng.Uint64(), 2)), log: r.note,
+		claimed: map[int]bool{}, faults: r.out.Faults,
+	}
+	split := c.plan.split
+	if i > 0 {
+		split = 0
+	}
+	var wg sync.WaitGroup
+	for _, s := range r.sessions {
+		ops := s.ops
+		wg.Go(func() { s.run(until) })
+		defer func() { r.out.Operations += s.ops - ops }()
+	}
+	wg.Go(func() { x.run(until, split) })
+	wg.Wait()
+	r.note("all mended")
+	if !c.await("all nodes seeing each other", c.together) {
+		return false
+	}
+	if i == c.plan.rounds-1 {
+		c.retry(r.h)
+	}
+	final := c.settle(r.h)
+	if final == nil {
+		return false
+	}
+	r.note("all converged")
+	r.h.converge()
+	bad, compared := r.h.Check(final)
+	for _, b := range bad {
+		c.t.Error(b)
+	}
+	r.out.Compared = compared
+	return !c.t.Failed()
 }
 
 // retry sends one write twice with one request id through every node: the cluster is whole, so
@@ -101,7 +154,7 @@ func (c *Cluster) retry(h *History) {
 				c.t.Errorf("the last answer: %s", reasons(err))
 				continue
 			}
-			h.acknowledge(w, true)
+			h.acknowledge(w, res.Receipt)
 			h.observe(req.Key, res.Object)
 			minted := 0
 			for _, s := range res.Object.Siblings {
@@ -125,38 +178,6 @@ func reasons(err error) string {
 		}
 	}
 	return text
-}
-
-// converge reads every key from all its owners with repair, then compares the owners' copies.
-func (c *Cluster) converge(h *History) map[ring.Key]vclock.Object {
-	final := map[ring.Key]vclock.Object{}
-	n, _ := c.running(0)
-	for i := range keys {
-		key := keyOf(i)
-		o := quorum.Options{N: 3, R: quorum.LevelAll, NotFoundOK: true, RepairBefore: true, Timeout: 10 * time.Second}
-		var err error
-		c.await(fmt.Sprintf("a read of %s from all owners (%v)", key.Key, err), func() bool {
-			_, err = n.Coordinator().Get(context.Background(), quorum.GetRequest{Key: key, Options: o})
-			return err == nil
-		})
-		copies, err := n.Coordinator().Explain(context.Background(), key, 3)
-		if err != nil {
-			c.t.Errorf("explain %s: %v", key.Key, err)
-			continue
-		}
-		for _, cp := range copies {
-			if cp.Err != nil {
-				c.t.Errorf("explain %s: member %d: %v", key.Key, cp.Member, cp.Err)
-				continue
-			}
-			h.observe(key, cp.Object)
-			if !cp.Object.Equal(copies[0].Object) {
-				c.t.Errorf("key %s: owners %d and %d differ after repair:\n%+v\n%+v", key.Key, copies[0].Member, cp.Member, copies[0].Object.Clock, cp.Object.Clock)
-			}
-		}
-		final[key] = copies[0].Object
-	}
-	return final
 }
 
 // lines is a log that several goroutines write to.
