@@ -92,9 +92,12 @@ type Config struct {
 	// the store.
 	Damaged func(Key)
 
-	// Stall, if not nil, is called by the committer before each transaction becomes durable. With
-	// it a simulated cluster has slow disks, whose power can be cut in the middle of a commit.
-	Stall func()
+	// Commit, FreeBytes and Now, if not nil, stand for the machine in simulations. Commit is called
+	// by the committer to make each transaction durable, by calling store: it may take its time, or
+	// fail before or after that. FreeBytes says what is free on the disk, Now what time it is.
+	Commit    func(store func() error) error
+	FreeBytes func() int64
+	Now       func() time.Time
 
 	// Logger receives changes of state and damage found; nil discards them.
 	Logger *slog.Logger

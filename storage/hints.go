@@ -110,16 +110,16 @@ func chunkedCharge(k Key, count uint32, length uint64) int64 {
 // in chunks are read, so it costs one pass over that range.
 func (s *Store) countHints() {
 	s.hints.owners = map[string]HintCount{}
-	txn := s.db.NewTransactionAt(s.last, false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRecord | kindHint}})
-	defer it.Close()
 	// As in readRecord. A count that is too small until the next start is no reason not to start.
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("hints could not all be counted; their space may grow beyond its bound", "err", fmt.Sprint(p))
 		}
 	}()
+	txn := s.db.NewTransactionAt(s.last, false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRecord | kindHint}})
+	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		k, _, ok := parseKey(it.Item().Key(), kindRecord, 0)
 		if !ok {

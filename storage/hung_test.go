@@ -52,10 +52,11 @@ func TestBatchBoundsWhatItReads(t *testing.T) {
 		stalled := make(chan struct{})
 		var stall atomic.Bool
 		cfg := small(t.TempDir())
-		cfg.Stall = func() {
+		cfg.Commit = func(store func() error) error {
 			if stall.Load() {
 				<-stalled
 			}
+			return store()
 		}
 		s := mustOpenAs(t, cfg)
 		objects := map[string]vclock.Object{}

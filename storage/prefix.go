@@ -16,15 +16,15 @@ func (s *Store) HasPrefix(prefix string) (found bool, err error) {
 		return false, ErrClosed
 	}
 	defer s.snapshots.release(at)
-	txn := s.db.NewTransactionAt(at, false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRecord}})
-	defer it.Close()
-	defer func() { // as in readRecord
+	defer func() { // as in readRecord; before the others, since closing can panic as well
 		if p := recover(); p != nil {
 			found, err = false, fmt.Errorf("%w: badger panicked: %v", ErrCorrupt, p)
 		}
 	}()
+	txn := s.db.NewTransactionAt(at, false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kindRecord}})
+	defer it.Close()
 	for partition := 0; partition <= 0xffff; partition++ {
 		want := appendKey(nil, kindRecord, Key{Partition: uint16(partition), Name: prefix})
 		it.Seek(want)

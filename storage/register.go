@@ -20,7 +20,7 @@ func (s *Store) begin() (err error) {
 		return err
 	}
 	txn := s.db.NewTransactionAt(s.last, false)
-	defer txn.Discard()
+	defer discard(txn)
 	if s.trash, err = s.findGarbage(txn); err != nil {
 		return err
 	}

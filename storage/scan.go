@@ -53,7 +53,7 @@ func (s *Store) Scan(r Scan) error {
 	}
 	defer s.snapshots.release(at)
 	txn := s.db.NewTransactionAt(at, false)
-	defer txn.Discard()
+	defer discard(txn)
 	c := cursor{txn: txn, scan: r}
 	defer c.close()
 	for !s.snapshots.closing() {
@@ -172,7 +172,19 @@ func (c *cursor) next() (k Key, st stored, ok bool) {
 	return parsed, readItem(c.txn, parsed, c.it.Item()), true
 }
 
+// discard ends a transaction that had iterators. Badger insists that all of them were closed; one
+// whose making or closing has panicked on a damaged table is counted, and there is nothing to close.
+func discard(txn *badger.Txn) {
+	defer func() {
+		_ = recover() // as in readRecord: what was met was answered as corrupt
+	}()
+	txn.Discard()
+}
+
 func (c *cursor) close() {
+	defer func() {
+		_ = recover() // see discard
+	}()
 	if c.it != nil {
 		c.it.Close()
 	}

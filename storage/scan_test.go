@@ -471,3 +471,42 @@ func TestSnapshotsStayFewBesideALongReader(t *testing.T) {
 		t.Errorf("oldest %d, %d entries", got, len(s.open))
 	}
 }
+
+// A disk that goes away leaves Badger without a memtable once it needs the next one: making an
+// iterator panics then, and so does discarding the transaction that counts it.
+func TestReadsAfterTheDiskIsGone(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "objects")
+	cfg := small(dir)
+	cfg.FreeBytes = func() int64 { return 1 << 40 } // or the question for it would fence the store
+	cfg.CommitTimeout = time.Second
+	s := mustOpenAs(t, cfg)
+	mustPut(t, s, key("a"), blind("v"))
+	if err := os.Rename(dir, filepath.Join(parent, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; s.Fenced() == nil && i < 100; i++ {
+		_, _ = put(s, key(fmt.Sprint("b", i)), blind(large(200_000, "v"))) // one of them must fail
+	}
+	if s.Fenced() == nil {
+		t.Fatal("the store goes on without its disk")
+	}
+	err := s.Scan(Scan{Partition: key("a").Partition, Visit: func(Item) bool { return true }})
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		t.Errorf("scan: %v", err)
+	}
+	if _, err := s.HasPrefix("a"); err != nil && !errors.Is(err, ErrCorrupt) {
+		t.Errorf("looking for a prefix: %v", err)
+	}
+	if _, err := s.Get(key("a")); err != nil && !errors.Is(err, ErrCorrupt) {
+		t.Errorf("get: %v", err)
+	}
+	if n := len(s.snapshots.open); n != 0 {
+		t.Errorf("%d snapshots are in use", n)
+	}
+	// Badger's Close waits until it can flush.
+	if err := os.Rename(filepath.Join(parent, "gone"), dir); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close() // of a store that failed
+}

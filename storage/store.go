@@ -74,11 +74,13 @@ func defaultHooks() hooks {
 // and a run that the directory has already seen.
 func Open(cfg Config) (*Store, error) {
 	h := defaultHooks()
-	if commit := h.commit; cfg.Stall != nil {
+	if commit := h.commit; cfg.Commit != nil {
 		h.commit = func(txn *badger.Txn, at uint64) error {
-			cfg.Stall()
-			return commit(txn, at)
+			return cfg.Commit(func() error { return commit(txn, at) })
 		}
+	}
+	if cfg.FreeBytes != nil {
+		h.free = func(string) (int64, error) { return cfg.FreeBytes(), nil }
 	}
 	return open(cfg, h)
 }
@@ -99,6 +101,7 @@ func open(cfg Config, h hooks) (*Store, error) {
 		queue:     newQueue(cfg.MaxQueueOps, cfg.MaxQueueBytes),
 		opened:    time.Now(),
 		actors:    vclock.NewActors(cfg.Run),
+		clock:     vclock.HybridClock{Wall: cfg.Now},
 		recent:    newRecent(recentPerGeneration),
 		failures:  make(chan error, 1),
 		done:      make(chan struct{}),

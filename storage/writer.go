@@ -203,14 +203,14 @@ func (s *Store) findGarbage(txn *badger.Txn) (found []garbage, err error) {
 }
 
 func (s *Store) garbageOf(txn *badger.Txn, kind byte) (found []garbage, err error) {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
-	defer it.Close()
 	// As in readRecord. Chunks leak, which is no reason not to start.
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("what a crash left of large objects could not all be found; its space stays taken", "err", fmt.Sprint(p))
 		}
 	}()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
+	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Item().KeyCopy(nil)
 		value, err := it.Item().ValueCopy(nil)

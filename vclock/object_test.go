@@ -177,6 +177,21 @@ func TestHybridClock(t *testing.T) {
 	}
 }
 
+// A wall clock that is set back does not make hybrid times repeat or fall.
+func TestHybridClockSetBack(t *testing.T) {
+	wall := time.UnixMilli(5_000_000)
+	h := HybridClock{Wall: func() time.Time { return wall }}
+	last := h.Now(0)
+	for _, jump := range []time.Duration{-time.Hour, time.Second, -time.Minute, 2 * time.Hour, -24 * time.Hour} {
+		wall = wall.Add(jump)
+		if next := h.Now(0); next <= last {
+			t.Errorf("%v after a jump by %v", next, jump)
+		} else {
+			last = next
+		}
+	}
+}
+
 // A context can be made up: it is checksummed, not signed. Whatever it or, through it, the clock
 // claims to have seen of actors to come, the new dot is one that nobody has seen, and the record
 // can be decoded again.

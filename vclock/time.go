@@ -20,13 +20,20 @@ func (t Time) Wall() time.Time { return time.UnixMilli(int64(t >> counterBits)).
 
 // HybridClock gives out increasing hybrid times. The zero HybridClock is ready; it is safe
 // for concurrent use.
-type HybridClock struct{ last atomic.Uint64 }
+type HybridClock struct {
+	Wall func() time.Time // time.Now if nil; not to be changed after the first Now
+	last atomic.Uint64
+}
 
 // Now returns a time that is later than every time this clock returned without a floor and
 // later than atLeast. A floor that lies ahead of the clock raises only this answer, not the
 // clock: a node whose wall clock runs ahead cannot drag the others along.
 func (h *HybridClock) Now(atLeast Time) Time {
-	wall := uint64(TimeOf(time.Now()))
+	now := time.Now
+	if h.Wall != nil {
+		now = h.Wall
+	}
+	wall := uint64(TimeOf(now()))
 	for {
 		last := h.last.Load()
 		next := max(wall, last+1)

@@ -23,6 +23,7 @@ type machine struct {
 	name, host string
 	dir        string // the data directory; another one after each power cut
 	disk       disk
+	clock      clock
 
 	mu   sync.Mutex
 	life int        // counts starts and ends: an answer is an answer only within one life
@@ -70,7 +71,7 @@ func (c *Cluster) start(i int) {
 		Name: m.name, DataDir: m.dir, HTTP: m.host + ":80", Peer: peerAddr(m), Insecure: true,
 		Join: []string{peerAddr(c.machines[(i+1)%len(c.machines)]), peerAddr(c.machines[0])}, Expect: len(c.machines),
 		Partitions: 16, N: 3, Network: c.net.Host(m.host), Logger: c.log.With("on", m.name),
-		Storage: storage.Config{MemTableBytes: 1 << 20, CommitTimeout: hungAfter, Stall: m.disk.stall},
+		Storage: storage.Config{MemTableBytes: 1 << 20, CommitTimeout: hungAfter, Commit: m.disk.commit, FreeBytes: m.disk.free, Now: m.clock.now},
 		Gossip:  gossip.Config{RejoinEvery: 2 * time.Second},
 		Quorum:  quorum.Config{FollowUpTimeout: 3 * time.Second},
 	}

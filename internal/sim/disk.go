@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,14 +27,27 @@ type disk struct {
 	mu   sync.Mutex
 	rng  *rand.Rand
 	hang time.Duration // the next transaction takes so long
+	fail failure       // of the next transaction
+	full bool
 }
 
-// stall is called before each transaction becomes durable. About every third takes a while, so
-// that power cuts also hit writes that others have heard of and this node has not stored.
-func (d *disk) stall() {
+// failure is how a transaction fails.
+type failure uint8
+
+const (
+	works      failure = iota
+	failsWrite         // nothing is stored
+	failsSync          // it is stored, and nobody can be sure
+)
+
+var errDisk = errors.New("sim: input/output error")
+
+// commit makes a transaction durable by calling store. About every third takes a while, so that
+// power cuts also hit writes that others have heard of and this node has not stored.
+func (d *disk) commit(store func() error) error {
 	d.mu.Lock()
-	length := d.hang
-	d.hang = 0
+	length, fail := d.hang, d.fail
+	d.hang, d.fail = 0, works
 	if length == 0 && d.rng.IntN(3) == 0 {
 		length = time.Duration(d.rng.IntN(60)) * time.Millisecond
 	}
@@ -41,7 +55,45 @@ func (d *disk) stall() {
 	if length > 0 {
 		time.Sleep(length)
 	}
+	if fail == failsWrite {
+		return errDisk
+	}
+	if err := store(); err != nil {
+		return err
+	}
+	if fail == failsSync {
+		return errDisk
+	}
+	return nil
 }
+
+// free returns how much is free: plenty, or nothing.
+func (d *disk) free() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.full {
+		return 0
+	}
+	return 1 << 40
+}
+
+func (d *disk) setFull(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+// failNext makes the next transaction fail.
+func (d *disk) failNext(how failure) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = how
+}
+
+// clock is a machine's wall clock: the bubble's, off by so much. It is safe for concurrent use.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
 
 // hangFor makes the next transaction take that long.
 func (d *disk) hangFor(length time.Duration) {

@@ -67,6 +67,39 @@ func (x *nemesis) hangDisk() bool {
 	return true
 }
 
+// breakDisk lets a transaction fail, before or after it was stored, or fills the disk. The store
+// fences itself; it is restarted on a disk that works.
+func (x *nemesis) breakDisk() bool {
+	i := x.rng.IntN(len(x.c.machines))
+	if !x.claim(i) {
+		return false
+	}
+	m, length, how, rng := x.c.machines[i], time.Second+x.seconds(7), failure(x.rng.IntN(3)), x.fork()
+	x.log("the disk of %s fails, kind %d, for %v", m.host, how, length)
+	if how == works {
+		m.disk.setFull(true)
+	} else {
+		m.disk.failNext(how)
+	}
+	x.wg.Go(func() {
+		defer x.release(i)
+		time.Sleep(length)
+		m.disk.setFull(false)
+		m.disk.failNext(works)
+		x.restartBroken(i, rng)
+	})
+	return true
+}
+
+// setClock lets a machine's wall clock jump, by up to a day in either direction.
+func (x *nemesis) setClock() bool {
+	m := x.c.machines[x.rng.IntN(len(x.c.machines))]
+	jump := time.Duration(x.rng.Int64N(int64(48*time.Hour))) - 24*time.Hour
+	x.log("the clock of %s is now off by %v", m.host, jump)
+	m.clock.offset.Store(int64(jump))
+	return true
+}
+
 // loseDisk takes a node's disk away, and brings it back with a restart.
 func (x *nemesis) loseDisk() bool {
 	i := x.rng.IntN(len(x.c.machines))

@@ -49,6 +49,8 @@ var schedule = []fault{
 	{"stop all", 2, (*nemesis).stopAll},
 	{"hung disk", 4, (*nemesis).hangDisk},
 	{"lost disk", 4, (*nemesis).loseDisk},
+	{"disk error", 8, (*nemesis).breakDisk},
+	{"clock", 6, (*nemesis).setClock},
 	{"data loss", 16, (*nemesis).loseData},
 }
 
