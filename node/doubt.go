@@ -16,26 +16,26 @@ import (
 
 // Small documents that tell, at a start, whether the objects are those that this node left.
 const (
-	storeFile  = "store.json"  // lives
+	storeFile  = "store.json"  // life
 	unsureFile = "unsure.json" // doubtful partitions
 	treesFile  = "trees"       // of the last orderly stop
 )
 
-// lives is what a node remembers of its store outside it: the run that used it last and how
-// durable its writes were. While a life begins there are two runs, since the store may have
-// heard of the new one or not.
-type lives struct {
-	Runs       []uint64 `json:"runs"`
-	Durability string   `json:"durability"`
+// life is what a node remembers of its store outside it: the last run that opened it and noted,
+// if need be, that it is in doubt; and how durable that run's writes were. A run that ended
+// before that may have left its mark in the store, but not here, so that the next one doubts.
+type life struct {
+	Run        uint64 `json:"run"`
+	Durability string `json:"durability"`
 }
 
-// loadLives returns nil if there never was a store.
-func loadLives(dir *datadir.Dir) (*lives, error) {
+// loadLife returns nil if there never was a store.
+func loadLife(dir *datadir.Dir) (*life, error) {
 	data, err := dir.Load(storeFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var l lives
+	var l life
 	if err == nil {
 		err = json.Unmarshal(data, &l)
 	}
@@ -45,7 +45,7 @@ func loadLives(dir *datadir.Dir) (*lives, error) {
 	return &l, nil
 }
 
-func (l lives) save(dir *datadir.Dir) error {
+func (l life) save(dir *datadir.Dir) error {
 	data, err := json.Marshal(l)
 	if err != nil {
 		return err
@@ -55,12 +55,12 @@ func (l lives) save(dir *datadir.Dir) error {
 
 // doubt returns why the store may lack what this node has acknowledged, "" if it has it all.
 // former is the run that the store saw last; clean says that it was stopped in order.
-func (l *lives) doubt(former uint64, clean bool) string {
+func (l *life) doubt(former uint64, clean bool) string {
 	switch {
 	case l == nil:
 		return ""
-	case !slices.Contains(l.Runs, former):
-		return "the objects are not those that this node stored last: restored or exchanged"
+	case former != l.Run:
+		return "the objects are not those that this node stored last: restored or exchanged, or a start ended before it was sure of them"
 	case l.Durability == storage.OS.String() && !clean:
 		return "the node was not stopped in order, and under durability=os the last writes may be lost"
 	}
@@ -116,14 +116,16 @@ func (d *doubts) all() error {
 
 // add makes a partition doubtful and returns when that is on disk. It is called before the
 // request that met the damage is answered; one that cannot be saved only lasts for this life.
+// While all are doubtful it is noted all the same: set may be about to say which are left of
+// them, by a count that is older.
 func (d *doubts) add(partition uint16) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, found := slices.BinarySearch(d.known.Partitions, partition)
-	if d.known.All || found {
+	if found {
 		return
 	}
-	next := doubtful{Partitions: slices.Insert(slices.Clone(d.known.Partitions), at, partition)}
+	next := doubtful{All: d.known.All, Partitions: slices.Insert(slices.Clone(d.known.Partitions), at, partition)}
 	if err := d.saveLocked(next); err != nil {
 		d.log.Error("an unsure partition could not be noted: a restart would forget it", "partition", partition, "err", err)
 	}

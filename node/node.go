@@ -201,19 +201,19 @@ func (n *Node) participate(ctx context.Context) error {
 	if err := n.join(doc); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	parts, cancel := context.WithCancelCause(ctx)
 	defer n.repair.running.Wait()
 	defer cancel(nil)
-	n.repair.run(ctx, cancel)
+	n.repair.run(parts, cancel)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for fenced := false; ; {
 		select {
-		case <-ctx.Done():
-			if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-				return err // a part of the repair cannot go on
+		case <-parts.Done():
+			if ctx.Err() != nil {
+				return nil
 			}
-			return nil
+			return context.Cause(parts) // a part of the repair cannot go on
 		case <-tick.C:
 		}
 		if err := n.store.Fenced(); err != nil && !fenced {

@@ -11,20 +11,12 @@ import (
 
 // openStore opens the store, finds out whether it has all that this node has acknowledged, and
 // doubts all partitions if it may not. A store of another node is refused. So is an empty one in the
-// place of one that had objects if this node is alone in its ring: nobody could bring them
-// back, and a disk that is not mounted looks the same.
+// place of one that had objects if no other member has copies: nobody could bring them back, and
+// a disk that is not mounted looks the same.
 func (n *Node) openStore(cfg storage.Config) error {
-	before, err := loadLives(n.dir)
+	before, err := loadLife(n.dir)
 	if err != nil {
 		return err
-	}
-	now := lives{Durability: cfg.Durability.String()}
-	if before != nil {
-		// Beside the former run: from here to the end of this function either may be the store's.
-		now.Runs = append(before.Runs, cfg.Run)
-		if err := (lives{now.Runs, before.Durability}).save(n.dir); err != nil {
-			return err
-		}
 	}
 	cfg.Owner, cfg.MustExist = n.dir.Node(), before != nil
 	n.store, err = storage.Open(cfg)
@@ -54,21 +46,23 @@ func (n *Node) openStore(cfg storage.Config) error {
 		}
 		n.repair.keeper.MarkAllUnsure()
 	}
-	now.Runs = []uint64{cfg.Run}
-	return now.save(n.dir)
+	// Last of all: the store knows this run since it was opened, and a start that ended in between
+	// must not make the next one trust what it had not judged.
+	return life{cfg.Run, cfg.Durability.String()}.save(n.dir)
 }
 
 // ringFile is where package gossip keeps the ring document.
 const ringFile = "ring.json"
 
-// hasPeers reports whether the ring that this node last knew has other members.
+// hasPeers reports whether, in the ring that this node last knew, other members have copies of
+// what it has.
 func (n *Node) hasPeers() bool {
 	data, err := n.dir.Load(ringFile)
 	if err != nil {
 		return false
 	}
 	doc, err := ring.DecodeDocument(data)
-	return err == nil && len(doc.Members) > 1
+	return err == nil && len(doc.Members) > 1 && doc.N > 1
 }
 
 // loadTrees takes in the trees of the last orderly stop. clean says that there are some, and that
@@ -85,10 +79,9 @@ func (n *Node) loadTrees() (clean bool, err error) {
 }
 
 // closeStore closes the store and, if that went well, keeps the trees for the next start. A store
-// that was fenced may have lost its last commit.
+// that was fenced, be it by what was left to commit, may have lost its last commit.
 func (n *Node) closeStore() error {
-	fenced := n.store.Fenced()
-	if err := n.store.Close(); err != nil || fenced != nil || n.repair.keeper == nil {
+	if err := n.store.Close(); err != nil || n.store.Fenced() != nil || n.repair.keeper == nil {
 		return err
 	}
 	if err := n.dir.Save(treesFile, n.repair.keeper.Save()); err != nil {

@@ -20,12 +20,11 @@ const (
 // order puts this node first and owners believed dead last, before them those to which calls
 // fail; those that answer fast come first.
 func (g *get) order() {
-	now := g.c.peers.now()
 	view := g.place.view
 	var room [3]int
 	ranks := room[:0]
 	for i, c := range g.copies {
-		rank := g.peers[c.member].rank(now)
+		rank := g.peers[c.member].rank(g.now)
 		switch {
 		case int(c.member) == view.Self:
 			rank = -1
@@ -122,7 +121,7 @@ func (g *get) askRest(calls []call) []call {
 // read returns the call that reads a copy, whose earlier vote is withdrawn.
 func (g *get) read(i int, kind callKind) call {
 	c := &g.copies[i]
-	c.state, c.full, c.since = reading, kind == readFull, g.c.peers.now()
+	c.state, c.full, c.since = reading, kind == readFull, g.now
 	return g.call(i, kind)
 }
 
@@ -139,7 +138,7 @@ func (g *get) call(i int, kind callKind) call {
 // wait returns for how long the timer is to sleep: until the next node is asked as well,
 // until a lost read answers, or until the time is up.
 func (g *get) wait() time.Duration {
-	left := time.Until(g.deadline)
+	left := g.deadline - g.now
 	switch {
 	case g.lost:
 		return min(left, lostGrace)
@@ -148,10 +147,9 @@ func (g *get) wait() time.Duration {
 	case !g.fallbackLeft():
 		return left
 	}
-	now := g.c.peers.now()
 	for i := range g.place.owners {
 		if s := g.standing(i); s.waits && s.fallback == idle {
-			left = min(left, max(g.copies[i].since+g.patience-now, minHedgeDelay))
+			left = min(left, max(g.copies[i].since+g.patience-g.now, minHedgeDelay))
 		}
 	}
 	return left
@@ -171,7 +169,9 @@ func (g *get) hedge() time.Duration {
 
 // tick is called by the timer.
 func (g *get) tick() {
+	now := g.c.peers.now()
 	g.mu.Lock()
+	g.now = now
 	var room [1]call
 	calls := room[:0]
 	switch {
@@ -182,7 +182,7 @@ func (g *get) tick() {
 		t := g.tally()
 		g.conclude(calls, true, g.unsatisfied(&t))
 		return
-	case time.Until(g.deadline) <= 0:
+	case g.deadline <= g.now:
 		g.conclude(calls, true, ErrTimeout)
 		return
 	case g.asked < g.live:
@@ -204,10 +204,9 @@ func (g *get) tick() {
 // replaceSilent asks a fallback for an owner that has been silent, when all owners have been
 // asked. One at a time: where the next is needed too, the timer comes again.
 func (g *get) replaceSilent(calls []call) []call {
-	now := g.c.peers.now()
 	for i := range g.place.owners {
 		s := g.standing(i)
-		if s.waits && s.fallback == idle && now-g.copies[i].since >= g.patience && g.fallbackLeft() {
+		if s.waits && s.fallback == idle && g.now-g.copies[i].since >= g.patience && g.fallbackLeft() {
 			g.c.stats.hedges.Add(1)
 			g.slow()
 			return g.askFallback(calls, i)
@@ -218,10 +217,9 @@ func (g *get) replaceSilent(calls []call) []call {
 
 // slow tells the estimates of those awaited that they take at least this long.
 func (g *get) slow() {
-	now := g.c.peers.now()
 	for i := range g.copies {
 		if c := &g.copies[i]; c.state == reading {
-			g.peers[c.member].answered(now-c.since, now)
+			g.peers[c.member].answered(g.now-c.since, g.now)
 		}
 	}
 }

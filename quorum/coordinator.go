@@ -24,8 +24,9 @@ type Config struct {
 	// DrainTimeout is for how long Close waits. Default 5 s.
 	DrainTimeout time.Duration
 	// HintAfter is for how long a silent owner is waited for alone; then a fallback is asked
-	// as well. Default 250 ms: several times what a healthy replica takes with its fsync, and
-	// little of what a client waits.
+	// as well. An owner that has been slow but not silent in the last 10 s is given twice what it
+	// took, up to a second. Default 250 ms: several times what a healthy replica takes with its
+	// fsync, and little of what a client waits.
 	HintAfter time.Duration
 	// Missed is told of an owner, by its uuid, that lacks a write of which no fallback took a
 	// hint either. It is called from any goroutine, also before the answer and long after it,

@@ -21,7 +21,7 @@ func (c *Coordinator) Delete(ctx context.Context, r DeleteRequest) (DeleteResult
 	w := PutRequest{Key: r.Key, Context: r.Context, RequestID: r.RequestID, Deleted: true, Options: r.Options}
 	if !r.HasContext {
 		// Impossible write levels are refused whatever the read would find.
-		if err := (&put{c: c, request: &w}).check(); err != nil {
+		if err := (&put{c: c, request: w}).check(); err != nil {
 			c.stats.count(err)
 			return DeleteResult{}, err
 		}
@@ -35,7 +35,7 @@ func (c *Coordinator) Delete(ctx context.Context, r DeleteRequest) (DeleteResult
 		w.Context = read.Object.Clock
 		w.Timeout = time.Until(deadline)
 	}
-	written, err := c.put(ctx, &put{request: &w, mayForward: true})
+	written, err := c.put(ctx, &put{request: w, mayForward: true})
 	return DeleteResult{Receipt: written.Receipt}, err
 }
 

@@ -122,11 +122,11 @@ func (f *forward) advance() {
 func (f *forward) ask(member int, first bool) {
 	p := f.put
 	left := p.deadline - p.c.peers.now()
-	r := *p.request
+	r := p.request
 	r.Timeout = left
 	if member == p.place.view.Self {
 		p.c.open.Add(1) // it has its own calls, and no place of its own among those waiting
-		here := &put{c: p.c, request: &r, standIn: true, place: p.place, levels: p.levels, deadline: p.deadline, report: f.done}
+		here := &put{c: p.c, request: r, standIn: true, place: p.place, levels: p.levels, deadline: p.deadline, report: f.done}
 		here.start()
 		return
 	}

@@ -72,7 +72,7 @@ type get struct {
 	options  Options
 	place    place
 	levels   readLevels
-	deadline time.Time
+	deadline time.Duration // as all times here, on the peers' clock
 	patience time.Duration // for how long a silent owner is waited for alone
 	peers    []*peer
 
@@ -81,6 +81,7 @@ type get struct {
 	err    error
 
 	mu       sync.Mutex
+	now      time.Duration // when the event at hand began: reading the clock costs as much as counting votes
 	copies   []replicaCopy // the owners, in the order of asking; then the fallbacks asked
 	asked    int           // copies[:asked] have been asked
 	live     int           // of the owners, those not doubtful; the first in copies
@@ -115,7 +116,8 @@ func (g *get) prepare(r *GetRequest) (err error) {
 	if r.Timeout <= 0 {
 		return ErrTimeout
 	}
-	g.deadline = time.Now().Add(r.Timeout)
+	g.now = g.c.peers.now()
+	g.deadline = g.now + r.Timeout
 	g.patience = min(g.c.cfg.HintAfter, r.Timeout/2)
 	return g.c.begin()
 }
@@ -172,13 +174,13 @@ func (g *get) conclude(calls []call, decided bool, err error) {
 	}
 	g.out += len(calls)
 	ended := g.answered && g.out == 0
-	encoded, object := g.encoded, g.object
+	encoded, object, left := g.encoded, g.object, g.deadline-g.now
 	g.mu.Unlock()
 	if decided {
 		g.finish(result, err)
 	}
 	for _, c := range calls {
-		g.send(c, object, encoded)
+		g.send(c, object, encoded, left)
 	}
 	if ended {
 		g.c.end()

@@ -10,7 +10,9 @@ import (
 // peer is what the coordinator remembers of one member. It is safe for concurrent use.
 type peer struct {
 	mu      sync.Mutex
-	latency latency
+	latency latency       // of reads
+	late    time.Duration // how long its last late acknowledgement of a write took
+	lateAt  time.Duration // when that came; 0 never
 }
 
 // peers holds the members' latencies across ring versions. For each ring it keeps a table
@@ -67,6 +69,26 @@ func (p *peer) failed(now time.Duration) {
 	p.mu.Lock()
 	p.latency.penalize(now)
 	p.mu.Unlock()
+}
+
+// ackedLate says that the peer acknowledged a write after it had been taken for silent.
+func (p *peer) ackedLate(took, now time.Duration) {
+	p.mu.Lock()
+	p.late, p.lateAt = took, now
+	p.mu.Unlock()
+}
+
+// patience returns for how long the peer may take for a write before it counts as silent:
+// least, or while it is known to be slow, twice what it took, up to a second. When all disks are
+// slow, hints in the place of acknowledgements that come anyway would double what they have to
+// write, and keep them slow.
+func (p *peer) patience(least, now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lateAt == 0 || now-p.lateAt > latencyAge {
+		return least
+	}
+	return max(least, min(2*p.late, maxHedgeDelay))
 }
 
 func (p *peer) rank(now time.Duration) int {

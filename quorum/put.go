@@ -24,7 +24,7 @@ func (c *Coordinator) Put(ctx context.Context, r PutRequest) (PutResult, error) 
 		return PutResult{}, contextError(ctx)
 	}
 	c.stats.puts.Add(1)
-	return c.put(ctx, &put{request: &r, mayForward: true})
+	return c.put(ctx, &put{request: r, mayForward: true})
 }
 
 // Coordinate runs a put that another node forwarded to this one. It is Put, but never
@@ -34,7 +34,7 @@ func (c *Coordinator) Put(ctx context.Context, r PutRequest) (PutResult, error) 
 // it can mint.
 func (c *Coordinator) Coordinate(ctx context.Context, r PutRequest, standIn bool) (PutResult, error) {
 	c.stats.coordinated.Add(1)
-	return c.put(ctx, &put{request: &r, standIn: standIn})
+	return c.put(ctx, &put{request: r, standIn: standIn})
 }
 
 func (c *Coordinator) put(ctx context.Context, p *put) (PutResult, error) {
@@ -53,7 +53,7 @@ func (c *Coordinator) put(ctx context.Context, p *put) (PutResult, error) {
 // put is one put under way that this node coordinates, or is about to forward.
 type put struct {
 	c          *Coordinator
-	request    *PutRequest
+	request    PutRequest
 	mayForward bool
 	standIn    bool // may mint without owning the key
 	place      place
@@ -77,6 +77,7 @@ type put struct {
 	until    time.Duration // when what follows the answer ends
 	answerBy time.Duration // the deadline; earlier once a level is out of reach
 	answered bool
+	ticked   bool // the timer has been here: hintAfter is over
 	timer    *time.Timer
 	causes   []error
 
@@ -97,7 +98,7 @@ func (p *put) prepare() error {
 
 // check finds the key's owners and whether they can meet the levels at all.
 func (p *put) check() (err error) {
-	r := p.request
+	r := &p.request
 	if p.place, err = p.c.place(r.Key, r.N); err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (p *put) start() {
 		p.cannotMint(nil)
 		return
 	}
-	r := p.request
+	r := &p.request
 	p.mu.Lock()
 	p.out = 1
 	p.slots = p.room[:0]
@@ -147,10 +148,9 @@ func (p *put) start() {
 		target = p.place.standFor(s.owner)
 		p.c.stats.fallbackMints.Add(1)
 	}
-	left := p.deadline - p.c.peers.now()
-	p.hintAfter = min(p.c.cfg.HintAfter, left/2)
+	p.hintAfter = min(p.c.cfg.HintAfter, r.Timeout/2)
 	p.answerBy = p.deadline
-	wait := left
+	wait := r.Timeout // the deadline, as it was reckoned just before
 	if len(p.place.fallbacks) > 0 {
 		wait = p.hintAfter
 	}
@@ -188,7 +188,7 @@ func (p *put) send(o vclock.Object) {
 	calls := p.askFallbacks(p.askOwners(room[:0], now), now)
 	p.out += calling(calls)
 	p.mu.Unlock()
-	p.deliver(calls, now)
+	p.deliver(calls)
 }
 
 // stored takes the local replica's vote.
@@ -200,7 +200,7 @@ func (p *put) stored(o vclock.Object, w WriteReply) {
 	}
 	hint := p.slots[p.minter].owner != p.place.view.Self
 	p.mu.Unlock()
-	p.vote(p.minter, hint, w)
+	p.vote(delivery{slot: p.minter, member: p.place.view.Self, hint: hint}, w)
 }
 
 // refused ends a put that the local replica did not take. It is called with mu held and
@@ -244,14 +244,19 @@ func (p *put) cannotMint(cause error) {
 }
 
 // vote takes an answer for a slot, early or late, of its owner or of a fallback.
-func (p *put) vote(slot int, hint bool, w WriteReply) {
+func (p *put) vote(d delivery, w WriteReply) {
 	p.mu.Lock()
 	p.out--
-	p.slots[slot].answer(hint, w)
-	if w.Err != nil {
+	p.slots[d.slot].answer(d.hint, w)
+	switch {
+	case w.Err != nil:
 		p.causes = append(p.causes, w.Err)
-		if hint {
+		if d.hint {
 			p.c.stats.hintsRefused.Add(1)
+		}
+	case p.ticked && d.member != p.place.view.Self:
+		if now := p.c.peers.now(); now-d.at > p.hintAfter {
+			p.peer(d.member).ackedLate(now-d.at, now)
 		}
 	}
 	if p.answered {
@@ -267,6 +272,7 @@ func (p *put) tick() {
 		p.mu.Unlock()
 		return
 	}
+	p.ticked = true
 	p.settle(true, true)
 }
 
@@ -308,7 +314,7 @@ func (p *put) settle(ask, timer bool) {
 	if decided {
 		p.finish(result, err)
 	}
-	p.deliver(calls, now)
+	p.deliver(calls)
 	if ended {
 		p.c.end()
 	}

@@ -26,10 +26,10 @@ type call struct {
 	digest   uint64 // repairCopy: of the object sent
 }
 
-// send makes a call. object and encoded are what a repair sends.
-func (g *get) send(c call, object vclock.Object, encoded []byte) {
+// send makes a call. object and encoded are what a repair sends, left is the request's time.
+func (g *get) send(c call, object vclock.Object, encoded []byte, left time.Duration) {
 	to := g.place.view.Replicas[c.member]
-	budget := time.Until(g.deadline) + budgetSlack
+	budget := left + budgetSlack
 	if c.followUp {
 		budget = g.c.cfg.FollowUpTimeout
 	}
@@ -56,6 +56,7 @@ func (g *get) answer(c call, r ReadReply) {
 	now := g.c.peers.now()
 	g.finishFollowUp(c)
 	g.mu.Lock()
+	g.now = now
 	g.out--
 	one := &g.copies[c.copy]
 	peer := g.peers[one.member]
@@ -171,7 +172,9 @@ func (g *get) repaired(c call, w WriteReply) {
 	if w.Err != nil {
 		g.c.stats.repairsFailed.Add(1)
 	}
+	now := g.c.peers.now()
 	g.mu.Lock()
+	g.now = now
 	g.out--
 	one := &g.copies[c.copy]
 	switch {

@@ -408,6 +408,7 @@ func TestOwnerAfterFallback(t *testing.T) {
 		if len(owners[3].hints(testKey)) != 1 {
 			t.Error("the fallback was not asked")
 		}
+		time.Sleep(latencyAge + time.Second) // it is no longer known to be slow
 		o.PW = 0
 		start = time.Now()
 		if res, err = owners[0].put("w", o); err != nil || time.Since(start) != 250*time.Millisecond || res.Receipt.Fallbacks != 1 {
@@ -420,6 +421,43 @@ func TestOwnerAfterFallback(t *testing.T) {
 			t.Errorf("%+v, %v after %v", res.Receipt, err, time.Since(start))
 		}
 	})
+}
+
+// Where all disks are slow, hints would only give them more to write: they are taken for who is
+// silent, not for who is slow.
+func TestSlowDisksGetNoHints(t *testing.T) {
+	for _, fsync := range []time.Duration{260, 400, 700, 900} {
+		t.Run(fmt.Sprint(int(fsync), " ms"), func(t *testing.T) {
+			bubble(t, 7, 3, func(t *testing.T, c *cluster) {
+				for _, n := range c.nodes {
+					n.store.fsync = fsync * time.Millisecond
+				}
+				owners := c.owners(testKey)
+				for range 20 {
+					if _, err := owners[0].put("v", sloppy(3)); err != nil {
+						t.Error(err)
+					}
+				}
+				if s := owners[0].coordinator.Stats(); s.HintsSent > 6 {
+					t.Errorf("%d hints for 20 puts", s.HintsSent)
+				}
+				// One that falls silent is noticed all the same, and sooner when it is a while
+				// since it was slow.
+				c.mute(owners[1:3]...)
+				for _, n := range owners[3:5] {
+					n.store.fsync = 0
+				}
+				for _, most := range []time.Duration{time.Second, 250 * time.Millisecond} {
+					owners[0].store.fsync = 0
+					start := time.Now()
+					if _, err := owners[0].put("v", sloppy(3)); err != nil || time.Since(start) > most {
+						t.Errorf("%v after %v, want it within %v", err, time.Since(start), most)
+					}
+					time.Sleep(latencyAge + time.Second)
+				}
+			})
+		})
+	}
 }
 
 // What gossip says is no fact: an owner believed dead is asked where no fallback does as well.

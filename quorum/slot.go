@@ -17,6 +17,7 @@ const (
 type slot struct {
 	owner    int           // member
 	since    time.Duration // when somebody was last asked for it
+	last     int           // the member asked then
 	hints    int16         // fallbacks asked for a hint that have not answered
 	primary  vote          // of the owner
 	hinted   bool          // a fallback has taken the hint
@@ -50,6 +51,7 @@ func (s *slot) answer(hint bool, w WriteReply) {
 type delivery struct {
 	slot, member int
 	hint         bool
+	at           time.Duration // when it was decided
 }
 
 const nobody = -1
@@ -93,13 +95,13 @@ func (p *put) count() writeTally {
 func (p *put) askOwners(calls []delivery, now time.Duration) []delivery {
 	for i := range p.slots {
 		s := &p.slots[i]
-		s.since = now
+		s.since, s.last = now, s.owner
 		s.doubtful = !p.place.alive(s.owner)
 		if i == p.minter || s.doubtful && p.request.Sloppy && p.levels.pw == 0 {
 			continue
 		}
 		s.primary = asked
-		calls = append(calls, delivery{slot: i, member: s.owner})
+		calls = append(calls, delivery{slot: i, member: s.owner, at: now})
 	}
 	return calls
 }
@@ -114,7 +116,7 @@ func (p *put) askFallbacks(calls []delivery, now time.Duration) []delivery {
 			continue
 		}
 		alone := s.hints == 0 && (s.primary == refused || s.primary == unasked || s.doubtful && p.request.Sloppy)
-		if !alone && now < p.silentAt(s) {
+		if !alone && now < p.silentAt(s, now) {
 			continue
 		}
 		next := len(p.place.fallbacks)
@@ -125,11 +127,11 @@ func (p *put) askFallbacks(calls []delivery, now time.Duration) []delivery {
 		case next < len(p.place.fallbacks):
 			p.fallback = next + 1 // for no other owner: a node counts once
 			s.hints++
-			s.since = now
-			calls = append(calls, delivery{slot: i, member: p.place.fallbacks[next], hint: true})
+			s.since, s.last = now, p.place.fallbacks[next]
+			calls = append(calls, delivery{slot: i, member: s.last, hint: true, at: now})
 		case s.primary == unasked:
 			s.primary = asked
-			calls = append(calls, delivery{slot: i, member: s.owner})
+			calls = append(calls, delivery{slot: i, member: s.owner, at: now})
 		case s.primary == refused && s.hints == 0 && !s.missed:
 			s.missed = true
 			calls = append(calls, delivery{slot: i, member: nobody})
@@ -149,11 +151,11 @@ func calling(calls []delivery) (n int) {
 }
 
 // deliver makes calls that are counted already.
-func (p *put) deliver(calls []delivery, now time.Duration) {
+func (p *put) deliver(calls []delivery) {
 	if len(calls) == 0 {
 		return
 	}
-	m := Merge{Object: p.object, Encoded: p.encoded, Budget: p.until - now}
+	m := Merge{Object: p.object, Encoded: p.encoded}
 	for _, d := range calls {
 		owner := p.place.owners[d.slot]
 		if d.member == nobody {
@@ -161,24 +163,31 @@ func (p *put) deliver(calls []delivery, now time.Duration) {
 			p.c.cfg.Missed(p.place.view.Ring.Members()[owner].UUID, p.place.target.Partition)
 			continue
 		}
-		m.Target = p.place.target
+		m.Target, m.Budget = p.place.target, p.until-d.at
 		if d.hint {
 			p.c.stats.hintsSent.Add(1)
 			m.Target = p.place.standFor(owner)
 		}
-		m.Done = func(w WriteReply) { p.vote(d.slot, d.hint, w) }
+		m.Done = func(w WriteReply) { p.vote(d, w) }
 		p.place.view.Replicas[d.member].Merge(m)
 	}
 }
 
 // silentAt returns when whoever was asked for the slot last counts as silent. This node's own
 // store does not: it says itself when it fails, and a hint would only add to its load.
-func (p *put) silentAt(s *slot) time.Duration {
+func (p *put) silentAt(s *slot, now time.Duration) time.Duration {
 	if s.owner == p.place.view.Self && s.hints == 0 {
 		return p.until
 	}
-	return s.since + p.hintAfter
+	if now < s.since+p.hintAfter {
+		return s.since + p.hintAfter // soon enough to look whether it is known to be slow
+	}
+	patience := p.peer(s.last).patience(p.hintAfter, now)
+	return s.since + min(patience, max(p.hintAfter, p.request.Timeout/2))
 }
+
+// peer returns what is remembered of a member.
+func (p *put) peer(member int) *peer { return p.c.peers.of(p.place.view.Ring)[member] }
 
 // wake returns when the put has something to do though nobody answers; false if never.
 func (p *put) wake(now time.Duration) (at time.Duration, ok bool) {
@@ -194,7 +203,7 @@ func (p *put) wake(now time.Duration) (at time.Duration, ok bool) {
 		if !s.lacking() || s.closed || !left && s.primary != unasked {
 			continue
 		}
-		if t := p.silentAt(s); t < p.until && (!ok || t < at) {
+		if t := p.silentAt(s, now); t < p.until && (!ok || t < at) {
 			at, ok = t, true
 		}
 	}
