@@ -8,7 +8,7 @@
 // A [Lab] builds the binary once per test run and hands out ports. [Lab.Start] starts a
 // [Process], [Lab.Cluster] several nodes that form a ring. [Records] are generated values that
 // can be told again from their number, and a [Pipeline] writes and reads them in bulk over plain
-// connections. A [Network] is one network namespace per node and a router between them that cuts
+// connections. [Lab.Planted] builds the binary with a bug in it, to see that the checker finds it. A [Network] is one network namespace per node and a router between them that cuts
 // links, in one direction too. A [Session] is the part of a document that a reader pastes into a shell.
 //
 // # Promises

@@ -53,19 +53,27 @@ func NewLab(root string) (*Lab, error) {
 	if err := os.Mkdir(l.Temp(), 0o755); err != nil {
 		return nil, errors.Join(fmt.Errorf("make the lab's directory: %w", err), os.RemoveAll(dir))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), buildWithin)
-	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version=e2e",
-		"-o", l.Binary, "./cmd/cartwheel")
-	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("build the binary: %w\n%s", err, out), os.RemoveAll(dir))
+	if err := l.build(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return l, nil
 }
 
-// Close removes what the lab made. It returns an error that names the processes of the binary
+// build makes the binary, with further flags of "go build".
+func (l *Lab) build(flags ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), buildWithin)
+	defer cancel()
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version=e2e", "-o", l.Binary}, flags...)
+	build := exec.CommandContext(ctx, "go", append(args, "./cmd/cartwheel")...)
+	build.Dir = l.Root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the binary: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Close removes what the lab made. It returns an error that names the processes of its binaries
 // that are still running, which it has killed.
 func (l *Lab) Close() error {
 	var errs []error
@@ -78,8 +86,8 @@ func (l *Lab) Close() error {
 	return errors.Join(append(errs, os.RemoveAll(l.dir))...)
 }
 
-// running returns the processes that run the lab's binary, found by their executable. On
-// systems without /proc it finds none.
+// running returns the processes that run the lab's binary or a planted one, found by their
+// executable. On systems without /proc it finds none.
 func (l *Lab) running() []int {
 	entries, _ := os.ReadDir("/proc")
 	var pids []int
@@ -89,7 +97,7 @@ func (l *Lab) running() []int {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
-		if err == nil && strings.TrimSuffix(exe, " (deleted)") == l.Binary {
+		if err == nil && filepath.Dir(exe) == filepath.Dir(l.Binary) {
 			pids = append(pids, pid)
 		}
 	}
