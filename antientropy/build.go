@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"cartwheel/ring"
 	"cartwheel/vclock"
 )
 
@@ -86,7 +87,7 @@ func (k *Keeper) nextBuild(at *int) (partition uint16, found bool) {
 			wanted := p.owned && p.want && (!urgent || !p.ready)
 			p.mu.Unlock()
 			if wanted {
-				*at = turn
+				*at = turn + 1 // one that fails every time must not keep the others from theirs
 				return uint16(turn), true
 			}
 		}
@@ -127,6 +128,9 @@ func (k *Keeper) build(ctx context.Context, partition uint16) error {
 			if len(found) < maxKnownCorrupt {
 				found[name] = true
 			}
+			if !k.genuine(partition, name) {
+				return true
+			}
 		}
 		p.scanned(k.cfg.N(name), hashOf(name), digest)
 		return true
@@ -142,6 +146,15 @@ func (k *Keeper) build(ctx context.Context, partition uint16) error {
 		return fmt.Errorf("scan partition %d: %w", partition, err)
 	}
 	return k.finish(partition, p, found, damaged)
+}
+
+// genuine reports whether a record that cannot be read is under a name that it can have. If the name
+// itself is damaged, trees and pages leave the record out, as no peer has one of that name; the one
+// that it was is missing then, and is fetched.
+func (k *Keeper) genuine(partition uint16, name string) bool {
+	_, err := ring.ParseName(name)
+	p := k.currentPlan()
+	return err == nil && p != nil && p.view.Ring.Partition(name) == partition
 }
 
 func (k *Keeper) finish(partition uint16, p *part, found map[string]bool, damaged int) error {

@@ -60,7 +60,8 @@ type Item struct {
 }
 
 // Sender moves objects to a member (by uuid), which merges them. It blocks for as long as the
-// member asks. acked says of each item whether it is durable there; err is why some are not.
+// member asks. acked says of each item whether it is durable there; err is why some are not. If err
+// has a method Answered() bool that returns true, the member was reached and did not take them.
 type Sender interface {
 	Send(ctx context.Context, member string, items []Item) (acked []bool, err error)
 }

@@ -35,7 +35,7 @@
 //     partition was equal on both sides at some moment or was repaired, durable on both sides; and
 //     if this node's trees were to be trusted all the while.
 //   - A partition marked unsure stays so until an exchange begun after the mark, and after a new
-//     scan, has verified it with every other owner, those not alive for Config.DeadAfter without a
+//     scan, has brought here all of it that every other owner has, those not alive for Config.DeadAfter without a
 //     break excepted, and with at least half of n (rounded down, one at least): together with this
 //     node that is a majority. If it has no other owner it is sure at once.
 //   - A tree that turns out wrong (a leaf that no set of keys has, a scan with another result, a

@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
-// A result is what an exchange found out about a pair.
+// A result is what an exchange found out about a pair. The later ones prove more.
 type result uint8
 
 const (
 	pending result = iota // not yet, or the exchange ended before it knew
-	same                  // equal at a moment since the exchange began, or made so, durable on both sides
 	skipped               // one side has no tree, or repairs it with somebody else
 	failed                // something could not be repaired
 	suspect               // the trees differ, but no key does
+	heard                 // this side has all that the peer had; the peer's store has not taken what it lacks
+	same                  // equal at a moment since the exchange began, or made so, durable on both sides
 )
 
 // A work is one pair in an exchange.
@@ -41,7 +43,8 @@ type exchange struct {
 	version uint64
 	begun   uint64 // seq
 	works   []*work
-	rescan  []uint16 // partitions in which a difference was seen twice that no key shows; guarded by k.mu
+	rescan  []uint16    // partitions in which a difference was seen twice that no key shows; guarded by k.mu
+	deaf    atomic.Bool // the peer's store takes nothing
 }
 
 var errActive = errors.New("antientropy: an exchange with this member is under way")
@@ -105,26 +108,33 @@ func (k *Keeper) exchange(ctx context.Context, member string, only []uint16) err
 
 // conclude records what the exchange proved and returns how many partitions it did not verify.
 func (k *Keeper) conclude(x *exchange) (left int) {
-	proven := make(map[uint16]bool)
+	proven := make(map[uint16]result) // the least of a partition's pairs
 	for _, w := range x.works {
-		gen, ready := w.part.state()
-		good := w.result == same && ready && gen == w.gen
-		if before, seen := proven[w.partition]; seen {
-			good = good && before
+		r := w.result
+		if gen, ready := w.part.state(); !ready || gen != w.gen {
+			r = pending
 		}
-		proven[w.partition] = good
+		if before, seen := proven[w.partition]; seen {
+			r = min(r, before)
+		}
+		proven[w.partition] = r
 	}
 	now := time.Now()
 	k.mu.Lock()
-	for partition, good := range proven {
-		if !good {
-			left++
-			continue
-		}
+	for partition, r := range proven {
 		at := place{x.peer, partition}
-		k.mu.verified[at] = verified{seq: x.begun, at: now}
-		if m, ok := k.mu.dirty[at]; ok && m.seq < x.begun {
-			delete(k.mu.dirty, at)
+		v := k.mu.verified[at]
+		if r < same {
+			left++
+		} else {
+			v.at = now
+			if m, ok := k.mu.dirty[at]; ok && m.seq < x.begun {
+				delete(k.mu.dirty, at)
+			}
+		}
+		if r >= heard {
+			v.heard = x.begun
+			k.mu.verified[at] = v
 		}
 	}
 	k.mu.Unlock()

@@ -18,16 +18,18 @@ import (
 
 // fakeStore keeps objects in maps. Its lock is its committer.
 type fakeStore struct {
-	mu      sync.Mutex
-	ring    *ring.Ring
-	objects []map[string]vclock.Object
-	damaged map[string]bool // cannot be read
-	changed func(partition uint16, name string, before, after uint64, lost bool)
-	fail    func(name string) error // of a merge, if set
-	slow    time.Duration           // of a merge
-	during  func()                  // called in the middle of each scan, if set
-	actors  *vclock.Actors
-	scans   atomic.Int64
+	mu        sync.Mutex
+	ring      *ring.Ring
+	objects   []map[string]vclock.Object
+	damaged   map[string]bool // cannot be read
+	changed   func(partition uint16, name string, before, after uint64, lost bool)
+	met       func(partition uint16, name string) // told of each damaged record before who met it is answered
+	unscanned map[uint16]error                    // partitions of which no scan can be made
+	fail      func(name string) error             // of a merge, if set
+	slow      time.Duration                       // of a merge
+	during    func()                              // called in the middle of each scan, if set
+	actors    *vclock.Actors
+	scans     atomic.Int64
 }
 
 var errUnreadable = errors.New("corrupt")
@@ -38,6 +40,7 @@ func newFakeStore(r *ring.Ring, run uint64) *fakeStore {
 		s.objects = append(s.objects, make(map[string]vclock.Object))
 	}
 	s.changed = func(uint16, string, uint64, uint64, bool) {}
+	s.met = func(uint16, string) {}
 	return s
 }
 
@@ -48,6 +51,10 @@ func (s *fakeStore) Scan(partition uint16, after string, began func(), visit fun
 	}
 	s.scans.Add(1)
 	s.mu.Lock()
+	if err := s.unscanned[partition]; err != nil {
+		s.mu.Unlock()
+		return err
+	}
 	snapshot := make(map[string]record)
 	for name, o := range s.objects[partition] {
 		r := record{object: o}
@@ -68,6 +75,9 @@ func (s *fakeStore) Scan(partition uint16, after string, began func(), visit fun
 		if name <= after {
 			continue
 		}
+		if snapshot[name].err != nil {
+			s.met(partition, name)
+		}
 		if !visit(name, snapshot[name].object, snapshot[name].err) {
 			break
 		}
@@ -79,6 +89,7 @@ func (s *fakeStore) Get(partition uint16, name string) (vclock.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.damaged[name] {
+		s.met(partition, name)
 		return vclock.Object{}, errUnreadable
 	}
 	return s.objects[partition][name], nil
@@ -108,6 +119,9 @@ func (s *fakeStore) Merge(partition uint16, name string, o vclock.Object, done f
 // setLocked replaces a record, as a commit does.
 func (s *fakeStore) setLocked(partition uint16, name string, o vclock.Object) {
 	before, lost := s.objects[partition][name], s.damaged[name]
+	if lost {
+		s.met(partition, name)
+	}
 	delete(s.damaged, name)
 	s.objects[partition][name] = o
 	if o.Missing() {
@@ -280,7 +294,7 @@ func (n *fakeNode) renew() {
 	n.keeper.Store(k)
 	n.store.mu.Lock()
 	defer n.store.mu.Unlock()
-	n.store.changed = k.Update
+	n.store.changed, n.store.met = k.Update, k.MarkCorrupt
 }
 
 func (n *fakeNode) k() *Keeper { return n.keeper.Load() }

@@ -54,8 +54,8 @@ type place struct {
 
 // verified says when two replicas were last found or made equal.
 type verified struct {
-	seq uint64 // of the exchange, drawn as it began
-	at  time.Time
+	at    time.Time // zero if never
+	heard uint64    // seq of the last exchange, drawn as it began, after which this one lacked nothing of the other
 }
 
 // New returns a keeper that does nothing yet but take in updates and marks.

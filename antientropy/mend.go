@@ -2,6 +2,7 @@ package antientropy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -12,6 +13,7 @@ type mending struct {
 	w      *work
 	found  leafSet // leaves with keys that differ
 	failed bool    // a difference is left
+	unsent bool    // one that the peer did not take is
 }
 
 // mend repairs the differences of one page. An error is the peer's or the context's.
@@ -29,11 +31,25 @@ func (m *mending) mend(ctx context.Context, list []difference) error {
 		m.failed = m.failed || foreign
 		return foreign
 	})
-	if !m.w.pull {
-		if err := m.fetch(ctx, list); err != nil {
+	for len(list) > 0 {
+		n := len(list)
+		if !m.w.pull {
+			var err error
+			if n, err = m.fetch(ctx, list); err != nil {
+				return err
+			}
+		}
+		if err := m.settle(ctx, list[:n]); err != nil {
 			return err
 		}
+		clear(list[:n]) // the objects are not needed any more
+		list = list[n:]
 	}
+	return nil
+}
+
+// settle brings both sides' objects of differences to the other side.
+func (m *mending) settle(ctx context.Context, list []difference) error {
 	var merges, sends []Item
 	for i := range list {
 		to, from := list[i].repaired()
@@ -50,41 +66,43 @@ func (m *mending) mend(ctx context.Context, list []difference) error {
 	return m.send(ctx, sends)
 }
 
-// fetch gets the peer's objects for the keys that it listed by digest.
-func (m *mending) fetch(ctx context.Context, list []difference) error {
+// fetch gets the peer's objects for the keys that it listed by digest, as many as one answer holds:
+// all of them together may be far more than fit into memory. It returns how many of the
+// differences, from the first one on, have their objects now; at least one.
+func (m *mending) fetch(ctx context.Context, list []difference) (n int, err error) {
+	var names []string
 	var wanted []int
-	for i := range list {
-		if list[i].remote.readable() {
-			wanted = append(wanted, i)
+	for bytes := 0; n < len(list); n++ {
+		if !list[n].remote.readable() {
+			continue
+		}
+		if bytes += len(list[n].name); len(names) == maxFetch || bytes > maxFetchBytes && len(names) > 0 {
+			break
+		}
+		names, wanted = append(names, list[n].name), append(wanted, n)
+	}
+	if len(names) == 0 {
+		return n, nil
+	}
+	answer, err := m.x.call(ctx, kindFetch, encodeFetch(m.x.version, m.w.pair, names))
+	if err != nil {
+		return 0, err
+	}
+	got, err := decodeFetched(answer, len(names))
+	if err != nil {
+		return 0, err
+	}
+	for j, f := range got {
+		remote := &list[wanted[j]].remote
+		remote.object, remote.digest = f.object, digestOf(f.object)
+		if f.state != stateOK {
+			m.failed = true // it had one a moment ago
 		}
 	}
-	for len(wanted) > 0 {
-		var names []string
-		bytes := 0
-		for _, i := range wanted[:min(len(wanted), maxFetch)] {
-			if bytes += len(list[i].name); bytes > maxFetchBytes && len(names) > 0 {
-				break
-			}
-			names = append(names, list[i].name)
-		}
-		answer, err := m.x.call(ctx, kindFetch, encodeFetch(m.x.version, m.w.pair, names))
-		if err != nil {
-			return err
-		}
-		got, err := decodeFetched(answer, len(names))
-		if err != nil {
-			return err
-		}
-		for j, f := range got {
-			remote := &list[wanted[j]].remote
-			remote.object, remote.digest = f.object, digestOf(f.object)
-			if f.state != stateOK {
-				m.failed = true // it had one a moment ago
-			}
-		}
-		wanted = wanted[len(got):]
+	if len(got) < len(wanted) {
+		n = wanted[len(got)]
 	}
-	return nil
+	return n, nil
 }
 
 // maxMerges bounds the merges of one partition that wait in the store's queue.
@@ -129,21 +147,36 @@ func (m *mending) send(ctx context.Context, items []Item) error {
 			}
 			size += cost
 		}
+		if m.x.deaf.Load() {
+			m.unsent = true
+			return nil
+		}
 		acked, err := k.cfg.Sender.Send(ctx, m.x.peer, items[:n])
 		k.stats.bytesOut.Add(uint64(size))
 		for i := range n {
 			if i < len(acked) && acked[i] {
 				k.stats.there.Add(1)
 			} else {
-				m.failed = true
+				m.unsent = true
 			}
 		}
-		if err != nil {
+		switch {
+		case err != nil && k.Unsure(m.w.partition) && isRefusal(err):
+			// A fenced peer, for example. What it has is needed here all the same, and must not
+			// wait until somebody restarts it.
+			m.x.deaf.Store(true)
+		case err != nil:
 			return fmt.Errorf("send %d objects: %w", n, err)
 		}
 		items = items[n:]
 	}
 	return nil
+}
+
+// isRefusal reports whether a Sender's error is the member's own word.
+func isRefusal(err error) bool {
+	var a interface{ Answered() bool }
+	return errors.As(err, &a) && a.Answered()
 }
 
 // A phantom is where a difference was seen that no key shows.
@@ -176,7 +209,10 @@ func (m *mending) verdict() result {
 		m.x.rescan = append(m.x.rescan, w.partition)
 	}
 	k.mu.Unlock()
-	if left.empty() {
+	switch {
+	case left.empty() && m.unsent:
+		return heard
+	case left.empty():
 		return same
 	}
 	if !twice.empty() {

@@ -41,6 +41,12 @@ func (k *Keeper) page(ctx context.Context, s span) (pg page, err error) {
 		return false
 	}
 	err = k.cfg.Store.Scan(s.pair.partition, s.after, nil, func(name string, o vclock.Object, err error) bool {
+		if err != nil {
+			k.MarkCorrupt(s.pair.partition, name)
+			if !k.genuine(s.pair.partition, name) {
+				return true
+			}
+		}
 		if s.upto != "" && name > s.upto {
 			return false
 		}
@@ -92,7 +98,6 @@ func (k *Keeper) entryOf(s span, name string, o vclock.Object, err error) (e ent
 		return entry{}, false
 	}
 	if err != nil {
-		k.MarkCorrupt(s.pair.partition, name)
 		return entry{name: name, digest: corruptDigest}, true
 	}
 	e = entry{name: name, digest: digestOf(o)}

@@ -22,8 +22,9 @@ type part struct {
 	again    bool    // what it builds will be incomplete
 	next     []*tree // of the scan under way
 
-	corrupt map[string]bool // records that the trees hold as corruptDigest
-	claim   string          // member with which an exchange of this node is repairing the partition; "" none
+	corrupt  map[string]bool // records that the trees hold as corruptDigest
+	suspects map[string]bool // records that were met unreadable since; the next trees are to hold them so
+	claim    string          // member with which an exchange of this node is repairing the partition; "" none
 }
 
 // update takes in one commit and reports whether the partition must be scanned again: Old was
@@ -37,6 +38,7 @@ func (p *part) update(name string, n int, hash, before, after uint64, lost bool)
 	if lost {
 		// The scan under way may have met the record before or after it was replaced.
 		p.again = p.building
+		delete(p.suspects, name)
 		if !p.corrupt[name] {
 			p.distrustLocked()
 			return true
@@ -58,11 +60,39 @@ func (p *part) update(name string, n int, hash, before, after uint64, lost bool)
 func (p *part) distrustLocked() {
 	p.want = true
 	p.again = p.building
+	p.discardLocked()
+}
+
+func (p *part) discardLocked() {
 	if p.ready {
 		p.ready = false
 		p.trees = nil
 		p.gen++
 	}
+}
+
+// suspect takes in that a record was met that cannot be read, and reports whether that is new. Then
+// the trees, which have it as it was, are of no use any more. The scan under way, which may be who
+// met it, goes on: finish sees whether it has the record.
+func (p *part) suspect(name string) (isNew bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.owned:
+		return true
+	case p.corrupt[name], p.suspects[name]:
+		return false
+	case len(p.suspects) < maxKnownCorrupt:
+		if p.suspects == nil {
+			p.suspects = make(map[string]bool)
+		}
+		p.suspects[name] = true
+	case !p.ready:
+		return false // a scan is due for many others, and will meet this one, too
+	}
+	p.want = p.want || !p.building
+	p.discardLocked()
+	return true
 }
 
 // distrust says that the trees may be wrong, whatever they say.
@@ -91,7 +121,7 @@ func (p *part) own(owned bool) {
 		p.want = !p.ready // it may have been loaded
 	case !owned:
 		p.distrustLocked()
-		p.owned, p.want, p.corrupt = false, false, nil
+		p.owned, p.want, p.corrupt, p.suspects = false, false, nil, nil
 	}
 }
 
@@ -131,11 +161,11 @@ func (p *part) finish(found map[string]bool) (b built) {
 	defer p.mu.Unlock()
 	next := p.next
 	p.building, p.next = false, nil
-	for name := range found {
-		if !p.corrupt[name] {
-			b.damaged = append(b.damaged, name)
-		}
+	for name := range p.suspects {
+		// It came by before the record was damaged; or it has met more than are kept by name.
+		p.again = p.again || !found[name] && len(found) < maxKnownCorrupt
 	}
+	p.suspects = nil
 	for _, t := range next {
 		p.again = p.again || !t.possible()
 	}
@@ -144,6 +174,11 @@ func (p *part) finish(found map[string]bool) (b built) {
 		return b
 	}
 	b.installed = true
+	for name := range found {
+		if !p.corrupt[name] {
+			b.damaged = append(b.damaged, name)
+		}
+	}
 	if b.drift = p.ready && !sameTrees(p.trees, next); b.drift {
 		p.gen++
 	}

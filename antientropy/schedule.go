@@ -197,7 +197,7 @@ func (k *Keeper) urgentLocked(p *plan, member string) []uint16 {
 		at := place{member, q.partition}
 		_, wanted := k.mu.dirty[at]
 		if !wanted && k.Unsure(q.partition) {
-			wanted = k.mu.verified[at].seq <= k.markedLocked(q.partition)
+			wanted = k.mu.verified[at].heard <= k.markedLocked(q.partition)
 		}
 		if !wanted {
 			continue

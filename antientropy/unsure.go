@@ -9,24 +9,31 @@ import (
 // not believed any more, and [Keeper.Unsure] is true until, after a new scan, an exchange begun
 // after this call has finished with every other live owner.
 func (k *Keeper) MarkUnsure(partition uint16) {
-	k.mark(partition)
+	// In this order: an exchange that is begun after the mark must not find the old trees.
 	if p := k.part(partition); p != nil {
 		p.distrust()
 	}
+	k.mark(partition)
 	wake(k.building)
 }
 
 // MarkCorrupt is MarkUnsure for a record that could not be read, unless the record is already
 // known to be corrupt: its partition was marked then, and one record that no owner can supply
-// does not keep a partition unsure for ever.
+// does not keep a partition unsure for ever. It may be called in the middle of a scan.
 func (k *Keeper) MarkCorrupt(partition uint16, name string) {
-	if p := k.part(partition); p == nil || !p.knows(name) {
-		k.MarkUnsure(partition)
+	if p := k.part(partition); p == nil || p.suspect(name) {
+		k.mark(partition)
+		wake(k.building)
 	}
 }
 
 // MarkAllUnsure is MarkUnsure for all partitions, also those of a ring that is not known yet.
 func (k *Keeper) MarkAllUnsure() {
+	if parts := k.parts.Load(); parts != nil {
+		for i := range *parts {
+			(*parts)[i].distrust()
+		}
+	}
 	k.mu.Lock()
 	k.mu.seq++
 	k.mu.markedAll = k.mu.seq
@@ -35,11 +42,6 @@ func (k *Keeper) MarkAllUnsure() {
 	}
 	k.mu.unsureNew = true
 	k.mu.Unlock()
-	if parts := k.parts.Load(); parts != nil {
-		for i := range *parts {
-			(*parts)[i].distrust()
-		}
-	}
 	wake(k.building)
 }
 
@@ -66,19 +68,19 @@ func (k *Keeper) markedLocked(partition uint16) uint64 {
 
 // An owner is what the rule for unsure partitions looks at.
 type owner struct {
-	verified uint64 // seq of the last exchange that ended well, 0 if none
-	alive    bool
-	dead     bool // not alive for DeadAfter without a break
+	heard uint64 // seq of the last exchange that brought here all that it had, 0 if none
+	alive bool
+	dead  bool // not alive for DeadAfter without a break
 }
 
 // sure decides whether a partition marked at seq mark can be trusted again, given its other
-// owners: each of them was compared with since, or is dead; and enough were compared with for a
-// majority of all owners to have been heard, this node included.
+// owners: all that each of them had has come here since, or it is dead; and enough were heard for a
+// majority of all owners, this node included. Whether they took what they lacked does not matter.
 func sure(mark uint64, others []owner) bool {
 	heard := 0
 	for _, o := range others {
 		switch {
-		case o.verified > mark:
+		case o.heard > mark:
 			heard++
 		case o.alive || !o.dead:
 			return false
@@ -147,9 +149,9 @@ func (k *Keeper) ownersLocked(p *plan, partition uint16, now time.Time) []owner 
 	for _, uuid := range p.others(partition) {
 		since, down := k.mu.deadSince[uuid]
 		others = append(others, owner{
-			verified: k.mu.verified[place{uuid, partition}].seq,
-			alive:    p.alive(uuid),
-			dead:     down && now.Sub(since) >= k.cfg.DeadAfter,
+			heard: k.mu.verified[place{uuid, partition}].heard,
+			alive: p.alive(uuid),
+			dead:  down && now.Sub(since) >= k.cfg.DeadAfter,
 		})
 	}
 	return others

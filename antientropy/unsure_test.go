@@ -10,7 +10,7 @@ import (
 
 func TestSure(t *testing.T) {
 	const mark = 10
-	heard, live, gone, down := owner{verified: 11, alive: true}, owner{verified: 9, alive: true}, owner{dead: true}, owner{}
+	heard, live, gone, down := owner{heard: 11, alive: true}, owner{heard: 9, alive: true}, owner{dead: true}, owner{}
 	for _, c := range []struct {
 		what   string
 		others []owner
@@ -19,14 +19,14 @@ func TestSure(t *testing.T) {
 		{"nobody else", nil, true},
 		{"n=2, heard", []owner{heard}, true},
 		{"n=2, not heard", []owner{live}, false},
-		{"n=2, heard by an exchange that was begun as the mark was made", []owner{{verified: 10, alive: true}}, false},
+		{"n=2, heard by an exchange that was begun as the mark was made", []owner{{heard: 10, alive: true}}, false},
 		{"n=2, dead: nobody was heard", []owner{gone}, false},
 		{"n=3, both heard", []owner{heard, heard}, true},
 		{"n=3, one not heard", []owner{heard, live}, false},
 		{"n=3, one dead", []owner{heard, gone}, true},
 		{"n=3, one not alive, not yet dead", []owner{heard, down}, false},
-		{"n=3, one heard before it died", []owner{heard, {verified: 12, dead: true}}, true},
-		{"n=3, both heard before they died", []owner{{verified: 12}, {verified: 12}}, true},
+		{"n=3, one heard before it died", []owner{heard, {heard: 12, dead: true}}, true},
+		{"n=3, both heard before they died", []owner{{heard: 12}, {heard: 12}}, true},
 		{"n=3, both dead", []owner{gone, gone}, false},
 		{"n=4, two heard", []owner{heard, heard, gone}, true},
 		{"n=4, one heard", []owner{heard, gone, gone}, false},

@@ -22,17 +22,17 @@
 //
 //   - A hint is deleted only after everybody who is to have it has acknowledged it as durable, and
 //     only if it is still the object that was sent (compare-and-delete by digest) and the ring
-//     still is the one by which it was addressed. Otherwise it stays and goes again. There is no other way out: no age, no bound on
-//     room, no number of failures.
+//     still is the one by which it was addressed. Otherwise it stays and goes again. There is no
+//     other way out for it: no age, no bound on room, no number of failures.
 //   - Delivery needs no traffic and no memory of its own: hints found in the store after a restart
 //     are delivered like any other.
 //   - Failures of one owner delay only that owner. After a failed pass it is tried again with
 //     exponential backoff and jitter, half a second to a minute, for ever; at once when it comes
 //     back to life or the ring changes. A pass that meets nothing but failure stops early, and
 //     the next one goes on behind it, so no hint holds up the others for ever.
-//   - A hint that cannot be read stays where it is and is told to [Config.Missed]: an exchange has to
-//     bring its owner what it held. It is told again only when further ones of its partition turn
-//     out to be unreadable, or after a restart.
+//   - A hint that cannot be read holds nothing that anybody could be given. It is told to
+//     [Config.Missed], as an exchange has to bring its owner what it held, and deleted as soon as
+//     all who were to have it are alive, so that this exchange can take place.
 //
 // Delivery is a merge, so hints may arrive twice and in any order.
 //

@@ -40,24 +40,16 @@ type owner struct {
 	alive   bool      // in the view of the latest look
 	ring    uint64    // its version then
 
-	seen      uint64         // version of the ring of the latest pass over all hints; 0 none yet
-	waiting   []string       // uuids that hints of that pass wait for, sorted
-	left      int64          // hints that it left to wait or could not read
-	corrupt   map[uint16]int // by partition, the hints found unreadable and told
-	cursor    position       // where the next pass begins
+	seen      uint64   // version of the ring of the latest pass over all hints; 0 none yet
+	waiting   []string // uuids that hints of that pass wait for, sorted
+	left      int64    // hints that it left to wait
+	corrupt   int      // of them, those that it could not read
+	cursor    position // where the next pass begins
 	backoff   *backoff.ExponentialBackOff
 	retry     time.Time // no pass before
 	failures  int       // in a row
 	lastErr   error
 	lastErrAt time.Time
-}
-
-func (o *owner) unreadable() int {
-	n := 0
-	for _, c := range o.corrupt {
-		n += c
-	}
-	return n
 }
 
 // New returns a Handoff that does nothing before Run.
@@ -125,7 +117,7 @@ func (h *Handoff) look(view *View, now time.Time) (due []*owner, next time.Durat
 		}
 		o.notice(view)
 		switch wait := o.retry.Sub(now); {
-		case o.running || !worthwhile(o, c.Hints, view, now):
+		case o.running || !worthwhile(o, c.Hints, view):
 		case wait > 0:
 			next = min(next, wait)
 		default:
@@ -180,7 +172,7 @@ func (h *Handoff) Status() []OwnerStatus {
 		}
 		s := OwnerStatus{Owner: c.Owner, Hints: c.Hints, Bytes: c.Bytes}
 		if o := h.owners[c.Owner]; o != nil {
-			s.Delivering, s.Waiting, s.Unreadable = o.running, slices.Clone(o.waiting), o.unreadable()
+			s.Delivering, s.Waiting, s.Unreadable = o.running, slices.Clone(o.waiting), o.corrupt
 			s.Failures, s.LastFailed = o.failures, o.lastErrAt
 			if o.failures > 0 {
 				s.NextTry = o.retry

@@ -173,10 +173,16 @@ func (w *world) Drop(owner string, partition uint16, name string, digest uint64,
 	time.AfterFunc(time.Millisecond, func() {
 		w.mu.Lock()
 		err, dropped := w.dropErr, false
-		if o, ok := w.hints[owner][name]; err == nil && (!ok || o.Digest() == digest && !w.corrupt[name]) {
+		o, ok := w.hints[owner][name]
+		gone := ok && w.corrupt[name] && digest == 0 // as its object is, whatever happens to the record
+		if err == nil && (!ok || gone || o.Digest() == digest && !w.corrupt[name]) {
 			dropped = true
 			for _, m := range view.targets(owner, partition, 0) {
-				if member := view.uuid(m); !w.has(member, name, o) {
+				member := view.uuid(m)
+				switch {
+				case gone && (w.dead[member] || w.missed[fmt.Sprint(member, "/", partition)] == 0):
+					w.t.Errorf("the unreadable hint for %s of %q is deleted before an exchange can be made", owner, name)
+				case !gone && !w.has(member, name, o):
 					w.t.Errorf("the hint for %s of %q is deleted, but %s lacks it", owner, name, member)
 				}
 			}

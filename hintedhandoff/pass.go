@@ -41,13 +41,13 @@ type pass struct {
 	barren    int             // pages in a row of which nothing was taken
 	delivered int
 	waiting   map[string]bool // members that were not alive
-	left      int64           // hints that wait for those, or cannot be read
-	corrupt   map[uint16]int  // unreadable hints by partition
+	left      int64           // hints that wait for those
+	corrupt   int             // of them, those that cannot be read
 }
 
 // pass serves o, which look has marked as running, and clears the mark.
 func (h *Handoff) pass(ctx context.Context, o *owner) {
-	p := &pass{h: h, o: o, broken: map[string]bool{}, waiting: map[string]bool{}, corrupt: map[uint16]int{}}
+	p := &pass{h: h, o: o, broken: map[string]bool{}, waiting: map[string]bool{}}
 	began := o.cursor
 	end, atEnd := p.walk(ctx)
 	complete := atEnd && began == position{}
@@ -58,7 +58,6 @@ func (h *Handoff) pass(ctx context.Context, o *owner) {
 	defer h.mu.Unlock()
 	h.serve--
 	o.running, o.cursor, o.served = false, end, time.Now()
-	p.recordCorrupt(complete)
 	switch {
 	case ctx.Err() != nil: // says nothing about the owner
 	case p.err != nil:
@@ -73,7 +72,7 @@ func (h *Handoff) pass(ctx context.Context, o *owner) {
 		o.failures, o.retry = 0, time.Time{}
 		o.backoff.Reset()
 		if complete {
-			o.seen, o.left, o.waiting = p.version, p.left, slices.Sorted(maps.Keys(p.waiting))
+			o.seen, o.left, o.corrupt, o.waiting = p.version, p.left, p.corrupt, slices.Sorted(maps.Keys(p.waiting))
 			// What changed or came meanwhile can wait for the next regular look: without this,
 			// an owner that is written to all the time would be walked over without pause.
 			o.retry = o.served.Add(h.cfg.Every)
@@ -91,17 +90,6 @@ func (p *pass) log(complete bool) {
 	case p.delivered > 0:
 		log.Info("hints delivered", "all", complete && p.left == 0)
 	}
-}
-
-// recordCorrupt keeps how many unreadable hints were told. A pass that did not see all says
-// nothing about those that it did not see.
-func (p *pass) recordCorrupt(complete bool) {
-	if !complete {
-		for partition, n := range p.o.corrupt {
-			p.corrupt[partition] = max(p.corrupt[partition], n)
-		}
-	}
-	p.o.corrupt = p.corrupt
 }
 
 // walk sends page after page, several at a time, and waits for them. It returns where the next
@@ -176,7 +164,7 @@ func (p *pass) isHopeless() bool {
 type parcel struct {
 	hints   []Hint
 	items   []Item // aligned with hints
-	needed  []int  // acknowledgements until a hint may go; -1 never: somebody is away or it cannot be read
+	needed  []int  // acknowledgements until a hint may go; -1 never: somebody is away
 	members []int  // to be sent to, in the order in which they were first named
 	to      map[int][]int
 }
@@ -206,8 +194,9 @@ func (p *pass) address(view *View, page []Hint) *parcel {
 		n := p.h.cfg.N(hint.Name)
 		targets := view.targets(p.o.uuid, hint.Partition, n)
 		if hint.Err != nil {
-			c.needed[i] = -1
-			p.unreadable(view, hint, targets)
+			if !p.unreadable(view, hint, targets) {
+				c.needed[i] = -1
+			}
 			continue
 		}
 		c.items[i] = Item{Partition: hint.Partition, N: n, Name: hint.Name, Object: hint.Object}
@@ -245,24 +234,29 @@ func (p *pass) leave() {
 	p.left++
 }
 
-// unreadable tells of a hint that cannot be read, unless that many were told for its partition.
-func (p *pass) unreadable(view *View, hint Hint, targets []int) {
-	p.mu.Lock()
-	p.left++
-	p.corrupt[hint.Partition]++
-	told := p.corrupt[hint.Partition] <= p.o.corrupt[hint.Partition] // not written to during a pass
-	p.mu.Unlock()
-	if told {
-		return
-	}
-	p.h.stats.unreadable.Add(1)
-	p.h.cfg.Logger.Error("a hint cannot be read and is kept; an exchange has to replace it",
-		"owner", p.o.uuid, "partition", hint.Partition, "key", hint.Name, "err", hint.Err)
+// unreadable tells of a hint that cannot be read, and reports whether it may go: nobody can be
+// given what it held, and for an exchange, which may find that elsewhere, its key is not needed. It
+// stays while the exchange has to wait, so that a restart does not make this node forget of it.
+func (p *pass) unreadable(view *View, hint Hint, targets []int) (expendable bool) {
+	expendable = len(targets) > 0
 	for _, member := range targets {
+		if !view.reachable(member) {
+			expendable = false
+			p.wait(view.uuid(member))
+		}
 		if member != view.Self {
 			p.h.cfg.Missed(view.uuid(member), hint.Partition)
 		}
 	}
+	p.h.cfg.Logger.Error("a hint cannot be read; an exchange has to bring what it held", "owner", p.o.uuid,
+		"partition", hint.Partition, "key", hint.Name, "err", hint.Err, "dropped", expendable)
+	if !expendable {
+		p.leave()
+		p.mu.Lock()
+		p.corrupt++
+		p.mu.Unlock()
+	}
+	return expendable
 }
 
 // send gives a member its part of the parcel and returns how many hints it has taken.
@@ -332,8 +326,8 @@ func (p *pass) mergeHere(ctx context.Context, items []Item) ([]bool, error) {
 	return acked, first
 }
 
-// drop deletes the hints that everybody has acknowledged, each if it still is what was sent, and
-// waits for it. If the ring has changed since they were addressed, all stay: an owner that is
+// drop deletes the hints that everybody has acknowledged, each if it still is what was sent (or
+// what could not be read), and waits for it. If the ring has changed since they were addressed, all stay: an owner that is
 // removed now takes its copies with it, and the hint may be what its successor needs.
 func (p *pass) drop(ctx context.Context, view *View, c *parcel) {
 	if now := p.h.cfg.View(); now == nil || now.Ring.Version() != view.Ring.Version() {
@@ -347,11 +341,15 @@ func (p *pass) drop(ctx context.Context, view *View, c *parcel) {
 	results := make(chan result, len(c.hints))
 	begun := 0
 	for i, hint := range c.hints {
-		if c.needed[i] != 0 || hint.Err != nil {
+		if c.needed[i] != 0 {
 			continue
 		}
 		begun++
-		p.h.cfg.Store.Drop(p.o.uuid, hint.Partition, hint.Name, hint.Object.Digest(),
+		var digest uint64
+		if hint.Err == nil {
+			digest = hint.Object.Digest()
+		}
+		p.h.cfg.Store.Drop(p.o.uuid, hint.Partition, hint.Name, digest,
 			func(dropped bool, err error) { results <- result{i, dropped, err} })
 	}
 	for range begun {
@@ -370,6 +368,8 @@ func (p *pass) dropped(view *View, hint Hint, dropped bool, err error) {
 		p.fail(err)
 	case !dropped:
 		p.h.stats.changed.Add(1)
+	case hint.Err != nil:
+		p.h.stats.unreadable.Add(1)
 	default:
 		p.h.stats.delivered.Add(1)
 		if i, ok := view.Ring.Index(p.o.uuid); !ok || !view.Ring.Owns(i, hint.Partition, p.h.cfg.N(hint.Name)) {

@@ -1,13 +1,6 @@
 package hintedhandoff
 
-import (
-	"slices"
-	"time"
-)
-
-// reread is how often hints that could not be read are looked at again, as far as they can be
-// sent.
-const reread = time.Minute
+import "slices"
 
 // targets returns the members, as indices, that are to get a hint of owner for a key: the owner
 // alone if it is an owner of the key, else all present owners. The slice is the caller's.
@@ -34,12 +27,11 @@ func (v *View) reachableUUID(uuid string) bool {
 // has seen all of the owner's hints; later if one of those is alive that some of them wait for, or
 // if there are more hints than that pass left behind. Hints that come while their owner is known
 // to be away are not worth one: they grow with every write, and reading all of them again and
-// again would find nothing that can be sent. Where hints could not be read, a pass is made from
-// time to time all the same: a later write may have replaced one, which changes no count.
-func worthwhile(o *owner, count int64, v *View, now time.Time) bool {
+// again would find nothing that can be sent.
+func worthwhile(o *owner, count int64, v *View) bool {
 	if o.seen != v.Ring.Version() || slices.ContainsFunc(o.waiting, v.reachableUUID) {
 		return true
 	}
-	more := count > o.left || o.cursor != position{} || len(o.corrupt) > 0 && now.Sub(o.served) >= reread
+	more := count > o.left || o.cursor != position{}
 	return more && (len(o.waiting) == 0 || v.reachableUUID(o.uuid))
 }

@@ -31,9 +31,9 @@ type Store interface {
 	// Scan shows an owner's hints in a fixed order, beginning behind the key (partition, name),
 	// or with the first one if name is empty, until visit returns false. The hint is visit's.
 	Scan(owner string, partition uint16, name string, visit func(Hint) bool) error
-	// Drop deletes a hint whose object has that digest. It must not block; done is called once,
-	// from any goroutine: with true when the hint is gone for good, with false when its object
-	// is another one or on an error.
+	// Drop deletes a hint whose object has that digest; 0 is that of one that cannot be read. It
+	// must not block; done is called once, from any goroutine: with true when the hint is gone
+	// for good, with false when its object is another one or on an error.
 	Drop(owner string, partition uint16, name string, digest uint64, done func(dropped bool, err error))
 }
 
@@ -115,7 +115,7 @@ type OwnerStatus struct {
 	// Waiting are members that are to get some of the hints and were not alive in the latest
 	// pass, sorted; empty before the first one.
 	Waiting    []string
-	Unreadable int       // of the hints, as of the latest complete pass
+	Unreadable int       // of the hints, as of the latest complete pass: they go when Waiting have returned
 	Failures   int       // passes in a row that met an error
 	LastError  string    // of the latest pass that met one, since this owner has hints
 	LastFailed time.Time // when that was; zero if never
@@ -128,5 +128,5 @@ type Stats struct {
 	Retargeted uint64 // of them, those that went to other members than the one they waited for
 	Changed    uint64 // hints that changed while they were sent, and stayed
 	Failures   uint64 // passes that met an error
-	Unreadable uint64 // hints told to Missed
+	Unreadable uint64 // hints that could not be read, told to Missed and deleted
 }
