@@ -52,7 +52,7 @@ func (p *properties) Set() *props.Set { return p.props.Load().Set() }
 
 // spreadWithin is how long a property change waits for the live members to take it before
 // it is answered; the rest learn it by gossip.
-const spreadWithin = time.Second
+const spreadWithin = 3 * time.Second
 
 // errNoRing is the answer to what needs the ring before it is known.
 var errNoRing = errors.New("this node has no ring yet")

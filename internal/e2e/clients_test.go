@@ -47,7 +47,7 @@ func TestClientGone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.pause {
-				nodes[2].Signal(syscall.SIGSTOP)
+				nodes[2].Pause(t)
 				defer nodes[2].Signal(syscall.SIGCONT)
 			}
 			conns := make([]net.Conn, vanished)

@@ -21,7 +21,7 @@
 // Not promised: that nobody else takes a port between the moment it was found free and the
 // process that listens on it.
 //
-// CARTWHEEL_E2E_RECORDS sets how many records the largest test loads (60,000).
+// CARTWHEEL_E2E_RECORDS sets how many records TestLoadWhileNodeIsKilled loads.
 // CARTWHEEL_E2E_LONG, not empty, gives some tests their long form, with as many keys and hints as
 // the project's goals name. With -short nothing runs.
 //

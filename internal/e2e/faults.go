@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -219,3 +220,21 @@ func Restart(tb testing.TB, cluster []*Node, ended ...*Node) {
 
 // Long reports whether tests run in their long form, which make test-long asks for.
 func Long() bool { return os.Getenv("CARTWHEEL_E2E_LONG") != "" }
+
+// Pause stops the node's process in its tracks, until it gets SIGCONT, and returns when it has
+// stopped. Without /proc it returns at once.
+func (n *Node) Pause(tb testing.TB) {
+	tb.Helper()
+	n.Signal(syscall.SIGSTOP)
+	Until(tb, readyWithin, n.Name+" is paused", func() error {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.Pid()))
+		if err != nil {
+			return nil
+		}
+		// PID (COMMAND) STATE ...
+		if _, rest, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(rest, "T") {
+			return fmt.Errorf("its state is %.1s", rest)
+		}
+		return nil
+	})
+}

@@ -111,7 +111,7 @@ func TestPausedReplica(t *testing.T) {
 	var healthy, at, after time.Duration
 	for range rounds {
 		healthy = p99(measured)
-		nodes[2].Signal(syscall.SIGSTOP)
+		nodes[2].Pause(t)
 		at = p99(opens)
 		after = p99(measured)
 		nodes[2].Signal(syscall.SIGCONT)

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -121,7 +120,7 @@ func silentNodes(t *testing.T, nodes []*Node) {
 		silent, live = owners[2:], owners[:2]
 	}
 	for _, n := range silent {
-		n.Signal(syscall.SIGSTOP)
+		n.Pause(t)
 	}
 	// All at once: within a second or two the silence is noticed, and the answer says so instead.
 	var wg sync.WaitGroup

@@ -15,9 +15,11 @@ import (
 	"time"
 )
 
-// loadRecords is how many records TestLoadWhileNodeIsKilled loads unless
-// CARTWHEEL_E2E_RECORDS says otherwise.
-const loadRecords = 60_000
+// How many records TestLoadWhileNodeIsKilled loads unless CARTWHEEL_E2E_RECORDS says otherwise.
+const (
+	loadRecords     = 20_000
+	loadRecordsLong = 60_000
+)
 
 // loadWithin bounds the load of all records and, separately, each round of reading them, on a
 // machine that has other things to do.
@@ -29,6 +31,9 @@ const loadWithin = 3 * time.Minute
 // missed.
 func TestLoadWhileNodeIsKilled(t *testing.T) {
 	total := loadRecords
+	if Long() {
+		total = loadRecordsLong
+	}
 	if v := os.Getenv("CARTWHEEL_E2E_RECORDS"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1000 {

@@ -12,6 +12,7 @@ import (
 
 // TestNamespaces runs five nodes in network namespaces and cuts the links between them.
 func TestNamespaces(t *testing.T) {
+	t.Parallel() // it mostly waits
 	network := NewNetwork(t, lab, 5)
 	nodes := network.Cluster(t, 5)
 	t.Run("set adds", func(t *testing.T) { setAdds(t, network, nodes) })
