@@ -26,23 +26,29 @@ type clusterStatus struct {
 }
 
 type repairStatus struct {
-	Hints []struct {
-		Owner string `json:"owner"`
-		Count int64  `json:"count"`
-		Error string `json:"error"` // of the last attempt to deliver; empty if it went well
-	} `json:"hints"`
-	Dirty []struct {
-		Owner      string `json:"owner"`
-		Partitions []int  `json:"partitions"`
-	} `json:"dirty"`
-	Unsure     []int `json:"unsure"`
-	Rebuilding int   `json:"rebuilding"`
-	Verified   []struct {
-		Peer          string  `json:"peer"`
-		Partitions    int     `json:"partitions"`
-		Never         int     `json:"never"`
-		OldestSeconds float64 `json:"oldest_seconds"`
-	} `json:"verified"`
+	Hints      []hintsStatus    `json:"hints"`
+	Dirty      []dirtyStatus    `json:"dirty"`
+	Unsure     []int            `json:"unsure"`
+	Rebuilding int              `json:"rebuilding"`
+	Verified   []verifiedStatus `json:"verified"`
+}
+
+type hintsStatus struct {
+	Owner string `json:"owner"`
+	Count int64  `json:"count"`
+	Error string `json:"error"` // of the last attempt to deliver; empty if it went well
+}
+
+type dirtyStatus struct {
+	Owner      string `json:"owner"`
+	Partitions []int  `json:"partitions"`
+}
+
+type verifiedStatus struct {
+	Peer          string  `json:"peer"`
+	Partitions    int     `json:"partitions"`
+	Never         int     `json:"never"`
+	OldestSeconds float64 `json:"oldest_seconds"`
 }
 
 type memberStatus struct {
@@ -141,6 +147,10 @@ func (s clusterStatus) render(p palette) string {
 
 // render says what is not where it belongs, as the node knows it, and how fresh that knowledge is.
 func (r repairStatus) render(b *strings.Builder, node string, p palette) {
+	// The ring has members by uuid; people look for names.
+	slices.SortFunc(r.Hints, func(a, b hintsStatus) int { return strings.Compare(a.Owner, b.Owner) })
+	slices.SortFunc(r.Dirty, func(a, b dirtyStatus) int { return strings.Compare(a.Owner, b.Owner) })
+	slices.SortFunc(r.Verified, func(a, b verifiedStatus) int { return strings.Compare(a.Peer, b.Peer) })
 	lines := 0
 	say := func(format string, args ...any) {
 		if lines == 0 {
