@@ -45,8 +45,15 @@ func (n *Node) serve(from transport.Peer, req transport.Request, reply func(tran
 			payload, err := n.serveBucketEmpty(string(req.Payload))
 			answer(reply, payload, err)
 		})
-	default:
+	case req.Kind == replica.KindForward: // waits for others
 		n.server.Serve(req, reply)
+	default:
+		// A replica is busy with the clients of other nodes, too.
+		began := time.Now()
+		n.server.Serve(req, func(resp transport.Response) {
+			n.repair.throttle.Foreground(time.Since(began))
+			reply(resp)
+		})
 	}
 }
 

@@ -9,7 +9,9 @@
 // than half above the usual one, and more than 200 us above it, is slow: the rate falls to seven
 // tenths. After any other window it rises by a fiftieth of the range. So from the ceiling it
 // takes a second down and from the floor five seconds up. A second without any operation of a
-// client puts the rate at the ceiling: there is nobody to yield to.
+// client puts the rate at the ceiling: there is nobody to yield to. While clients are busy (100
+// operations per second) it stays at or below [Config.Busy]: on a machine without spare cores
+// what is moved takes throughput from them before it shows in their latency.
 //
 // What is usual is learned only while the background is at rest: in windows in which it took
 // nothing, or in which the rate was at the floor all along. Otherwise a long transfer would teach

@@ -17,6 +17,10 @@ const (
 	// it: below that lies the noise of a scheduler.
 	slower = 1.5
 	slack  = 200 * time.Microsecond
+	// busyRate is how many operations per second make the clients busy: then the rate stays below
+	// the limit for that, however well they seem to fare. Before latency tells, throughput is lost.
+	busyRate = 100
+
 	// decrease and steps are the two sides of the rate's movement. See the package comment.
 	decrease = 0.7
 	steps    = 50
@@ -37,15 +41,16 @@ type sample struct {
 }
 
 // steering turns samples into a rate. It is pure and not safe for concurrent use.
-// Invariant: floor <= rate <= ceiling.
+// Invariant: floor <= rate <= ceiling, and rate <= busy after a window with busy clients.
 type steering struct {
-	floor, ceiling float64
-	rate           float64       // where increase and decrease have led
-	usual          time.Duration // mean of an operation while the background rests; 0 unknown
-	samples        int           // that usual was learned from, up to 1/learning
-	loud           time.Duration // for how long the rate has been above the floor
-	rest           time.Duration // for how much longer it stays at the floor; 0 no rest
-	slow           bool          // the last window was slow
+	floor, busy, ceiling float64
+
+	rate    float64       // where increase and decrease have led
+	usual   time.Duration // mean of an operation while the background rests; 0 unknown
+	samples int           // that usual was learned from, up to 1/learning
+	loud    time.Duration // for how long the rate has been above the floor
+	rest    time.Duration // for how much longer it stays at the floor; 0 no rest
+	slow    bool          // the last window was slow
 }
 
 // effective is the rate that is in force.
@@ -69,11 +74,15 @@ func (s *steering) judge(w sample) {
 		s.learn(w.mean)
 	}
 	s.breathe(quiet, w.lasted)
+	limit := s.ceiling
+	if float64(w.operations) >= busyRate*w.lasted.Seconds() {
+		limit = s.busy
+	}
 	switch {
 	case s.slow:
-		s.rate = max(s.floor, s.rate*decrease)
+		s.rate = max(s.floor, min(limit, s.rate*decrease))
 	case s.rest == 0:
-		s.rate = min(s.ceiling, s.rate+(s.ceiling-s.floor)/steps)
+		s.rate = min(limit, s.rate+(s.ceiling-s.floor)/steps)
 	}
 }
 

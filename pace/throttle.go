@@ -25,6 +25,7 @@ const (
 // Config bounds the rate, in objects per second. A zero field means the default given with it.
 type Config struct {
 	Floor   float64 // 1500
+	Busy    float64 // 6000; the most while clients ask for 100 operations per second or more
 	Ceiling float64 // 20000
 }
 
@@ -35,6 +36,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Ceiling == 0 {
 		c.Ceiling = max(20000, c.Floor)
+	}
+	if c.Busy == 0 {
+		c.Busy = min(max(6000, c.Floor), c.Ceiling)
 	}
 	return c
 }
@@ -47,6 +51,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.Ceiling >= c.Floor && c.Ceiling <= 1e9) {
 		problems = append(problems, fmt.Errorf("pace: a ceiling of %v objects/s, want %v to 1e9", c.Ceiling, c.Floor))
+	}
+	if !(c.Busy >= c.Floor && c.Busy <= c.Ceiling) {
+		problems = append(problems, fmt.Errorf("pace: %v objects/s while clients are busy, want %v to %v", c.Busy, c.Floor, c.Ceiling))
 	}
 	return errors.Join(problems...)
 }
@@ -80,7 +87,7 @@ func New(cfg Config) *Throttle {
 		sent:     rate.NewLimiter(rate.Limit(cfg.Floor), burst),
 		received: rate.NewLimiter(rate.Limit(cfg.Floor), burst),
 	}
-	t.mu.steering = steering{floor: cfg.Floor, ceiling: cfg.Ceiling, rate: cfg.Floor, rest: restFor}
+	t.mu.steering = steering{floor: cfg.Floor, busy: cfg.Busy, ceiling: cfg.Ceiling, rate: cfg.Floor, rest: restFor}
 	t.due.Store(int64(window))
 	return t
 }
