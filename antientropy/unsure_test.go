@@ -423,6 +423,13 @@ func TestDirty(t *testing.T) {
 		c.start()
 		defer c.halt()
 		time.Sleep(time.Second)
+		// Cut as well: an exchange that is just being chosen would count.
+		c.failing(func(from, to string, _ uint8) error {
+			if to == "node-1" || from == "node-1" {
+				return errCut
+			}
+			return nil
+		})
 		c.alive(true, 1)
 		name := nameOf("b", 5)
 		p := c.ring.Partition(name)
@@ -434,6 +441,7 @@ func TestDirty(t *testing.T) {
 		if d := c.nodes[0].k().Status().Dirty; len(d) != 1 || d[0].Member != "node-1" || d[0].Partition != p {
 			t.Fatalf("dirty: %v", d)
 		}
+		c.failing(nil)
 		c.alive(true)
 		// Two pauses and the tick of a member that may be in another exchange.
 		if !wait(8*time.Second, func() bool { return len(c.nodes[0].k().Status().Dirty) == 0 }) {
