@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"cartwheel/check"
@@ -82,32 +81,10 @@ func checkVerdict(p palette, r *check.Report, operations int) string {
 
 func number(n int) string { return strconv.Itoa(n) }
 
-// showCheckProgress shows how far a run is, like showProgress for a load.
+// showCheckProgress shows how far a run is until the returned function is called.
 func showCheckProgress(w io.Writer, progress func() check.Progress) (stop func()) {
-	show, finish, interval := func(p check.Progress) { warn(w, "%s", checkLine(p)) }, func() {}, lineInterval
-	if isTerminal(w) {
-		show, finish = checkBar(w)
-		interval = barInterval
-	}
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				show(progress())
-			case <-done:
-				return
-			}
-		}
-	})
-	return func() {
-		close(done)
-		wg.Wait()
-		finish()
-	}
+	line := func(p check.Progress) { warn(w, "%s", checkLine(p)) }
+	return follow(w, line, func() (func(check.Progress), func()) { return checkBar(w) }, progress)
 }
 
 // checkBar draws a bar over the time of the load, then over the final reads. That it cannot be

@@ -16,12 +16,18 @@ const (
 	maxWaiting = 40
 )
 
-// showProgress shows the progress on w until the returned function is called: a bar on a
-// terminal, otherwise a line every few seconds. The size of the input is -1 when it is unknown.
+// showProgress shows the progress of a load on w until the returned function is called. The size
+// of the input is -1 when it is unknown.
 func showProgress(w io.Writer, size int64, progress func() counts) (stop func()) {
-	show, finish, interval := plainLines(w, size), func() {}, lineInterval
+	return follow(w, plainLines(w, size), func() (func(counts), func()) { return progressBar(w, size) }, progress)
+}
+
+// follow shows a progress on w until the returned function is called: by a bar on a terminal,
+// otherwise by a line every few seconds.
+func follow[T any](w io.Writer, line func(T), bar func() (show func(T), finish func()), progress func() T) (stop func()) {
+	show, finish, interval := line, func() {}, lineInterval
 	if isTerminal(w) {
-		show, finish = progressBar(w, size)
+		show, finish = bar()
 		interval = barInterval
 	}
 	done := make(chan struct{})
