@@ -54,13 +54,15 @@ type memory struct {
 	failCommit error // of a mint after Minted was called
 }
 
-// link leads to a node's replica. It carries calls after delay; silent: never; cut: refused.
+// link leads to a node's replica. It carries calls after delay; silent: never; cut: refused at once;
+// breaks: refused after delay.
 type link struct {
 	node *node
 
 	mu          sync.Mutex // for tests that change a link while it is used
 	delay       time.Duration
 	cut, silent bool
+	breaks      bool
 
 	reads, calls, digests, hints atomic.Int32 // calls made; digests are reads; hints are merges that arrived
 }

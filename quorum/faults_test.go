@@ -187,3 +187,31 @@ func TestFault78NodeConfirms(t *testing.T) {
 		wantShort(t, err, "node_confirms", 1, 2)
 	})
 }
+
+// TestRefusedAtTheDeadline: on a loaded machine the replicas' budgets may end before the request's
+// own timer is served. Then the request has timed out all the same: what was reached says nothing.
+func TestRefusedAtTheDeadline(t *testing.T) {
+	for range 20 { // which of two events of one moment comes first is drawn
+		bubble(t, 3, 3, func(t *testing.T, c *cluster) {
+			o := defaults(3)
+			o.R, o.W, o.Timeout = LevelAll, LevelAll, 500*time.Millisecond
+			for _, l := range c.nodes[0].links[1:] {
+				l.breaks, l.delay = true, o.Timeout
+			}
+			if res, err := c.nodes[0].get(o); !errors.Is(err, ErrTimeout) {
+				t.Errorf("get: %+v, %v", res, err)
+			}
+			if res, err := c.nodes[0].put("v", o); !errors.Is(err, ErrTimeout) {
+				t.Errorf("put: %+v, %v", res, err)
+			}
+			// Refusals before that are what the answer is about.
+			for _, l := range c.nodes[0].links[1:] {
+				l.delay -= time.Millisecond
+			}
+			_, err := c.nodes[0].get(o)
+			wantShort(t, err, "R", 1, 3)
+			_, err = c.nodes[0].put("v", o)
+			wantShort(t, err, "DW", 1, 2)
+		})
+	}
+}

@@ -216,6 +216,9 @@ func (g *get) decide(calls []call) (_ []call, decided bool, err error) {
 		}
 	}
 	if result == lost {
+		if !g.lost && g.now >= g.deadline {
+			return calls, true, ErrTimeout // replicas' budgets ended before the timer was served
+		}
 		calls = g.askRest(calls)
 		if g.out+len(calls) == 0 {
 			return calls, true, g.unsatisfied(&t)

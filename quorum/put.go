@@ -292,7 +292,7 @@ func (p *put) settle(ask, timer bool) {
 	decided, err := false, error(nil)
 	if !p.answered {
 		due := p.answerBy
-		decided, err = p.decide(timer && now >= due)
+		decided, err = p.decide(now, timer && now >= due)
 		timer = timer || p.answerBy != due
 	}
 	var result PutResult
@@ -320,12 +320,16 @@ func (p *put) settle(ask, timer bool) {
 	}
 }
 
-func (p *put) decide(timeUp bool) (decided bool, err error) {
+// decide returns whether the put has its answer. now is needed after refusals only.
+func (p *put) decide(now time.Duration, timeUp bool) (decided bool, err error) {
 	t := p.count()
 	switch t.outcome() {
 	case won:
 		return true, nil
 	case lost:
+		if p.answerBy == p.deadline && now >= p.deadline {
+			return true, ErrTimeout // replicas' budgets ended before the timer was served
+		}
 		if p.out == 0 || timeUp {
 			return true, p.unsatisfied(&t)
 		}

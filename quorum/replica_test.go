@@ -16,10 +16,14 @@ func refuse(r Reason) error { return &RefusedError{Reason: r, Text: fmt.Sprint("
 func (l *link) carry(budget time.Duration, do func(reply func(func())), expire func()) {
 	l.calls.Add(1)
 	l.mu.Lock()
-	delay, cut, silent := l.delay, l.cut, l.silent
+	delay, cut, silent, breaks := l.delay, l.cut, l.silent, l.breaks
 	l.mu.Unlock()
 	if cut {
 		expire()
+		return
+	}
+	if breaks {
+		time.AfterFunc(delay, expire)
 		return
 	}
 	var once sync.Once
