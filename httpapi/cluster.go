@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -32,6 +33,9 @@ type memberView struct {
 type clusterView struct {
 	Cluster     string       `json:"cluster"`
 	Node        string       `json:"node"`
+	Version     string       `json:"version"`
+	Durability  string       `json:"durability"` // when a write of this node counts: "fsync" or "os"
+	Cores       int          `json:"cores"`      // processors that this node's process may use at once
 	RingVersion uint64       `json:"ring_version"`
 	Settled     bool         `json:"settled"`
 	Ready       bool         `json:"ready"`
@@ -54,7 +58,10 @@ func (s Status) now(member int) Member {
 // getCluster shows the ring and its members as this node sees them.
 func (a *API) getCluster(x *exchange, _ *http.Request) {
 	s, present := a.cfg.Node.Status(), a.cfg.Node.Ring()
-	v := clusterView{Node: s.Name, NotReady: s.NotReady, Fenced: s.Fenced, Members: []memberView{}, Repair: a.cfg.Node.Repair().view(present)}
+	v := clusterView{
+		Node: s.Name, Version: a.cfg.Version, Durability: a.cfg.Durability, Cores: runtime.GOMAXPROCS(0),
+		NotReady: s.NotReady, Fenced: s.Fenced, Members: []memberView{}, Repair: a.cfg.Node.Repair().view(present),
+	}
 	if present == nil {
 		x.json(http.StatusOK, v)
 		return

@@ -88,7 +88,8 @@ type Config struct {
 	Node        Node        // required
 	Logger      *slog.Logger
 
-	Version          string        // of this program, for /stats; default "dev"
+	Version          string        // of this program; default "dev"
+	Durability       string        // when a write counts, "fsync" or "os"; for /cluster
 	MaxValueBytes    int64         // of one value; default 1 MiB, more is 413
 	MaxMetadataBytes int64         // of one value's metadata, names included; default 64 KiB, more is 431
 	Timeout          time.Duration // of a request that names none; default 60 s

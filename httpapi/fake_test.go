@@ -70,7 +70,7 @@ func newCluster(t testing.TB) *cluster {
 // server returns an API over the cluster. A panic inside it fails the test.
 func (c *cluster) server(t testing.TB) *API {
 	t.Helper()
-	a, err := New(Config{Coordinator: c, Properties: c, Node: c, Logger: slog.New(panicWatch{slog.DiscardHandler, c})})
+	a, err := New(Config{Coordinator: c, Properties: c, Node: c, Logger: slog.New(panicWatch{slog.DiscardHandler, c}), Durability: "fsync"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,9 @@ func TestClusterPage(t *testing.T) {
 	getJSON(t, a, "/cluster", &v)
 	if v.RingVersion != 17 || !v.Settled || !v.Ready || len(v.Members) != 3 || v.Cluster != clusterUUID {
 		t.Fatalf("cluster %+v", v)
+	}
+	if v.Node != "n1" || v.Version != "dev" || v.Durability != "fsync" || v.Cores != runtime.GOMAXPROCS(0) {
+		t.Errorf("node %+v", v)
 	}
 	partitions, share := 0, 0.0
 	for _, m := range v.Members {

@@ -125,7 +125,8 @@ func (n *Node) open() (err error) {
 	n.coord = quorum.New(qc, n.view.Load)
 	n.server = replica.NewServer(n.local, n.coord, n.view.Load)
 	api, err := httpapi.New(httpapi.Config{
-		Coordinator: timed{n.coord, n.repair.throttle}, Properties: (*properties)(n), Node: (*status)(n), Logger: n.log, Version: n.cfg.Version,
+		Coordinator: timed{n.coord, n.repair.throttle}, Properties: (*properties)(n), Node: (*status)(n), Logger: n.log,
+		Version: n.cfg.Version, Durability: n.cfg.Durability.String(),
 	})
 	if err != nil {
 		return err
