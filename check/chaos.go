@@ -1,23 +1,22 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
+
+	"cartwheel/chaos/control"
 )
 
-// command is a request to the control of "cartwheel dev --chaos".
+// command is an operation of the control of "cartwheel dev --chaos".
 type command struct {
-	path string
-	body map[string]any
+	operation string
+	control.Request
 }
 
 // fault is one thing that goes wrong for a while.
@@ -66,8 +65,8 @@ func kinds(wipe bool) []faultKind {
 
 func some(rng *rand.Rand, nodes []string) string { return nodes[rng.IntN(len(nodes))] }
 
-func node(action, name string) command {
-	return command{"/chaos/" + action, map[string]any{"node": name}}
+func node(operation, name string) command {
+	return command{operation, control.Request{Node: name}}
 }
 
 func oneNode(name, begin, end, who string) fault { return everyNode(name, begin, end, []string{who}) }
@@ -84,10 +83,10 @@ func everyNode(name, begin, end string, who []string) fault {
 }
 
 func cut(from, to string, oneway bool) command {
-	return command{"/chaos/cut", map[string]any{"from": from, "to": to, "oneway": oneway}}
+	return command{"cut", control.Request{From: from, To: to, OneWay: oneway}}
 }
 
-var heal = command{path: "/chaos/heal"}
+var heal = command{operation: "heal"}
 
 // link cuts the link between two nodes.
 func link(name string, rng *rand.Rand, nodes []string, oneway bool) fault {
@@ -112,7 +111,6 @@ func isolated(rng *rand.Rand, nodes []string) fault {
 const (
 	minFault, maxFault = time.Second, 8 * time.Second
 	minCalm, maxCalm   = time.Second, 4 * time.Second // before each fault
-	controlWithin      = 60 * time.Second             // one request: a node may take its time to stop
 	undoWithin         = 2 * time.Minute              // everything at the end
 )
 
@@ -139,13 +137,12 @@ func draw(rng *rand.Rand, nodes []string, kinds []faultKind) fault {
 
 // chaos carries out a schedule.
 type chaos struct {
-	run   *Run
-	url   string
-	http  *http.Client
-	rng   *rand.Rand
-	nodes []string
-	kinds []faultKind
-	seq   int
+	run     *Run
+	control *control.Client
+	rng     *rand.Rand
+	nodes   []string
+	kinds   []faultKind
+	seq     int
 }
 
 // chaosClient stands for the schedule in a history.
@@ -156,20 +153,23 @@ const chaosStream = 1 << 32
 
 // newChaos finds out which nodes there are.
 func newChaos(ctx context.Context, r *Run) (*chaos, error) {
-	c := &chaos{
-		run: r, url: strings.TrimRight(r.cfg.Chaos, "/"), http: &http.Client{Timeout: controlWithin, Transport: &http.Transport{}}, // no proxy: it is on this machine
-		rng: rand.New(rand.NewPCG(r.cfg.Seed, chaosStream)), kinds: kinds(r.cfg.Wipe),
-	}
-	state, err := c.state(ctx)
+	to, err := control.New(r.cfg.Chaos)
 	if err != nil {
+		return nil, fmt.Errorf("check: %w", err)
+	}
+	c := &chaos{run: r, control: to, rng: rand.New(rand.NewPCG(r.cfg.Seed, chaosStream)), kinds: kinds(r.cfg.Wipe)}
+	state, err := to.State(ctx)
+	if err != nil {
+		to.Close()
 		return nil, fmt.Errorf("check: ask the control of faults: %w", err)
 	}
-	for name := range state {
-		c.nodes = append(c.nodes, name)
+	for _, n := range state.Nodes {
+		c.nodes = append(c.nodes, n.Name)
 	}
 	slices.Sort(c.nodes)
 	if len(c.nodes) < 2 {
-		return nil, fmt.Errorf("check: the control of faults at %s knows %d nodes; at least two are needed", c.url, len(c.nodes))
+		to.Close()
+		return nil, fmt.Errorf("check: the control of faults at %s knows %d nodes; at least two are needed", r.cfg.Chaos, len(c.nodes))
 	}
 	return c, nil
 }
@@ -177,7 +177,7 @@ func newChaos(ctx context.Context, r *Run) (*chaos, error) {
 // drive makes faults until the time, one after the other, then undoes everything, also when ctx
 // has ended before.
 func (c *chaos) drive(ctx context.Context, until time.Time) (err error) {
-	defer c.http.CloseIdleConnections()
+	defer c.control.Close()
 	defer func() {
 		// The caller's end must not leave the cluster broken.
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
@@ -235,7 +235,7 @@ func (c *chaos) awaitWhole(ctx context.Context, until time.Time) {
 
 // whole asks every node whether it has anything left to repair. One that does not answer has.
 func (c *chaos) whole(ctx context.Context) bool {
-	for _, url := range c.run.cfg.Endpoints {
+	for _, node := range c.run.clients {
 		var v struct {
 			Ready  bool `json:"ready"`
 			Repair struct {
@@ -244,8 +244,7 @@ func (c *chaos) whole(ctx context.Context) bool {
 				Unsure       []int             `json:"unsure"`
 			} `json:"repair"`
 		}
-		body, err := c.fetch(ctx, http.MethodGet, strings.TrimRight(url, "/")+"/cluster", nil)
-		if err != nil || json.Unmarshal(body, &v) != nil {
+		if err := node.GetJSON(ctx, "/cluster", nil, &v); err != nil {
 			return false
 		}
 		if !v.Ready || v.Repair.HintsPending > 0 || len(v.Repair.Dirty)+len(v.Repair.Unsure) > 0 {
@@ -255,85 +254,19 @@ func (c *chaos) whole(ctx context.Context) bool {
 	return true
 }
 
-// undo heals every link, lets every paused node go on and starts every dead one.
+// undo brings everything back.
 func (c *chaos) undo(ctx context.Context) error {
-	err := c.send(ctx, []command{heal})
-	state, stateErr := c.state(ctx)
-	err = errors.Join(err, stateErr)
-	for _, n := range c.nodes {
-		if action := map[string]string{"paused": "resume", "dead": "start"}[state[n]]; action != "" {
-			err = errors.Join(err, c.send(ctx, []command{node(action, n)}))
-		}
-	}
-	if err != nil {
+	if err := c.control.Restore(ctx); err != nil {
 		return fmt.Errorf("check: undo the faults: %w", err)
 	}
 	return nil
 }
 
-// state returns what the control says of each node: running, paused or dead.
-func (c *chaos) state(ctx context.Context) (map[string]string, error) {
-	body, err := c.request(ctx, http.MethodGet, command{path: "/chaos"})
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Nodes []struct {
-			Name  string `json:"name"`
-			State string `json:"state"`
-		} `json:"nodes"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("read the answer of %s/chaos: %w", c.url, err)
-	}
-	states := map[string]string{}
-	for _, n := range answer.Nodes {
-		states[n.Name] = n.State
-	}
-	return states, nil
-}
-
 func (c *chaos) send(ctx context.Context, commands []command) error {
 	for _, cmd := range commands {
-		if _, err := c.request(ctx, http.MethodPost, cmd); err != nil {
+		if err := c.control.Do(ctx, cmd.operation, cmd.Request); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// maxControl bounds an answer of the control in memory.
-const maxControl = 1 << 20
-
-func (c *chaos) request(ctx context.Context, method string, cmd command) ([]byte, error) {
-	body := []byte("{}")
-	if cmd.body != nil {
-		var err error
-		if body, err = json.Marshal(cmd.body); err != nil {
-			return nil, fmt.Errorf("encode %s: %w", cmd.path, err)
-		}
-	}
-	return c.fetch(ctx, method, c.url+cmd.path, body)
-}
-
-// fetch returns the body of an answer with a status of 2xx.
-func (c *chaos) fetch(ctx context.Context, method, url string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxControl))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", req.URL, err)
-	}
-	if res.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%s answered %d: %s", req.URL, res.StatusCode, bytes.TrimSpace(answer))
-	}
-	return answer, nil
 }

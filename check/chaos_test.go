@@ -14,10 +14,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cartwheel/chaos/control"
 )
 
-// control is a "cartwheel dev --chaos" that only keeps account.
-type control struct {
+// fakeControl is a "cartwheel dev --chaos" that only keeps account.
+type fakeControl struct {
 	mu       sync.Mutex
 	requests []string
 	down     map[string]bool // killed or stopped
@@ -26,9 +28,10 @@ type control struct {
 	broken   bool // answers 500 to a fault
 }
 
-func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *fakeControl) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	w.Header().Set("Server", control.Server)
 	if r.Method == http.MethodGet && r.URL.Path == "/chaos" {
 		state := func(n string) string {
 			return map[bool]string{true: "dead"}[c.down[n]] + map[bool]string{true: "paused"}[c.paused[n]]
@@ -81,9 +84,9 @@ func (c *control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func startControl(t *testing.T) (*control, *Run) {
+func startControl(t *testing.T) (*fakeControl, *Run) {
 	t.Helper()
-	c := &control{down: map[string]bool{}, paused: map[string]bool{}}
+	c := &fakeControl{down: map[string]bool{}, paused: map[string]bool{}}
 	srv := httptest.NewServer(c)
 	t.Cleanup(srv.Close)
 	history, err := newRecorder(filepath.Join(t.TempDir(), "h.ndjson"))
@@ -94,7 +97,7 @@ func startControl(t *testing.T) (*control, *Run) {
 	return c, &Run{cfg: Config{Chaos: srv.URL + "/", Seed: 3}, began: time.Now(), history: history}
 }
 
-func (c *control) healthy(t *testing.T) {
+func (c *fakeControl) healthy(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,7 +220,10 @@ func TestScheduleIsSeeded(t *testing.T) {
 
 func TestChaosNeedsNodes(t *testing.T) {
 	for _, answer := range []string{`{"nodes":[{"name":"n1"}]}`, `{}`, `no`} {
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", control.Server)
+			_, _ = io.WriteString(w, answer)
+		}))
 		if c, err := newChaos(t.Context(), &Run{cfg: Config{Chaos: srv.URL}}); err == nil {
 			t.Errorf("%s: %v", answer, c.nodes)
 		}

@@ -1,20 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"cartwheel/chaos/control"
 	"cartwheel/client"
 )
 
@@ -23,11 +23,10 @@ const (
 	chaosVariable = "CARTWHEEL_CHAOS"
 	// defaultChaosURL is that of "dev --chaos" with its default port.
 	defaultChaosURL = "http://127.0.0.1:8107"
-	maxChaosAnswer  = 1 << 20
 )
 
 func newChaosCmd() *cobra.Command {
-	control := &chaosControl{}
+	to := &chaosControl{}
 	cmd := &cobra.Command{
 		Use:   "chaos",
 		Short: "Break the nodes of \"cartwheel dev --chaos\", and the links between them",
@@ -49,7 +48,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 there is no such node.
 			return usagef("name what to break")
 		},
 	}
-	cmd.PersistentFlags().StringVar(&control.url, "chaos-url", cmp.Or(os.Getenv(chaosVariable), defaultChaosURL),
+	cmd.PersistentFlags().StringVar(&to.url, "chaos-url", cmp.Or(os.Getenv(chaosVariable), defaultChaosURL),
 		"what \"cartwheel dev --chaos\" has printed as chaos (environment: "+chaosVariable+")")
 	for _, c := range []struct{ name, short string }{
 		{"kill", "End a node's process at once (SIGKILL)"},
@@ -63,48 +62,53 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 there is no such node.
 		cmd.AddCommand(&cobra.Command{
 			Use: c.name + " NODE", Short: c.short, Args: arguments(1, 1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return control.post(cmd.Context(), c.name, chaosRequest{Node: args[0]})
+				return to.post(cmd.Context(), c.name, control.Request{Node: args[0]})
 			},
 		})
 	}
-	cmd.AddCommand(newCutCmd(control), &cobra.Command{
+	cmd.AddCommand(newCutCmd(to), &cobra.Command{
 		Use: "heal", Short: "End all cuts", Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return control.post(cmd.Context(), "heal", chaosRequest{})
+			return to.post(cmd.Context(), "heal", control.Request{})
 		},
-	}, newChaosStatusCmd(control))
+	}, newChaosStatusCmd(to))
 	return cmd
 }
 
-func newCutCmd(control *chaosControl) *cobra.Command {
+func newCutCmd(to *chaosControl) *cobra.Command {
 	var oneWay bool
 	cmd := &cobra.Command{
 		Use: "cut FROM TO", Short: "Cut the link between two nodes", Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return control.post(cmd.Context(), "cut", chaosRequest{From: args[0], To: args[1], OneWay: oneWay})
+			return to.post(cmd.Context(), "cut", control.Request{From: args[0], To: args[1], OneWay: oneWay})
 		},
 	}
 	cmd.Flags().BoolVar(&oneWay, "one-way", false, "only what FROM sends; TO still reaches FROM over existing connections")
 	return cmd
 }
 
-func newChaosStatusCmd(control *chaosControl) *cobra.Command {
+func newChaosStatusCmd(to *chaosControl) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show which nodes run and what is cut", Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			raw, err := control.exchange(cmd.Context(), http.MethodGet, "/chaos", nil)
+			c, err := to.client()
 			if err != nil {
 				return err
+			}
+			defer c.Close()
+			raw, err := c.Raw(cmd.Context())
+			if err != nil {
+				return chaosFailure(err)
 			}
 			if asJSON {
 				return printRaw(cmd.OutOrStdout(), raw)
 			}
-			var s chaosState
+			var s control.State
 			if err := json.Unmarshal(raw, &s); err != nil {
 				return fmt.Errorf("read the answer of /chaos: %w", err)
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), s.render(newPalette(cmd.OutOrStdout())))
+			_, err = io.WriteString(cmd.OutOrStdout(), renderChaos(newPalette(cmd.OutOrStdout()), s))
 			return err
 		},
 	}
@@ -112,7 +116,7 @@ func newChaosStatusCmd(control *chaosControl) *cobra.Command {
 	return cmd
 }
 
-func (s chaosState) render(p palette) string {
+func renderChaos(p palette, s control.State) string {
 	head := cells("NAME", "STATE", "PID", "HTTP", "PEER")
 	for i := range head {
 		head[i].paint = p.head
@@ -121,9 +125,9 @@ func (s chaosState) render(p palette) string {
 	for _, n := range s.Nodes {
 		row := cells(n.Name, n.State, strconv.Itoa(n.PID), n.HTTP, n.Peer)
 		switch n.State {
-		case stateRunning:
+		case control.Running:
 			row[1].paint = p.good
-		case statePaused:
+		case control.Paused:
 			row[1].paint = p.warn
 		default:
 			row[1].paint, row[2].text = p.bad, "-"
@@ -144,52 +148,36 @@ func (s chaosState) render(p palette) string {
 // chaosControl is the control of a running "dev --chaos".
 type chaosControl struct{ url string }
 
-func (c *chaosControl) post(ctx context.Context, operation string, r chaosRequest) error {
-	body, err := json.Marshal(r)
+func (c *chaosControl) client() (*control.Client, error) {
+	made, err := control.New(c.url)
 	if err != nil {
-		return fmt.Errorf("encode the request: %w", err)
-	}
-	_, err = c.exchange(ctx, http.MethodPost, "/chaos/"+operation, body)
-	return err
-}
-
-// exchange returns the JSON that the control answers.
-func (c *chaosControl) exchange(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	base, err := url.Parse(c.url)
-	if err != nil || base.Scheme != "http" || base.Host == "" {
 		return nil, usagef("--chaos-url %q: use http://HOST:PORT", c.url)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*devChaosWithin) // there may be one before
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, base.JoinPath(path).String(), bytes.NewReader(body))
+	return made, nil
+}
+
+func (c *chaosControl) post(ctx context.Context, operation string, r control.Request) error {
+	to, err := c.client()
 	if err != nil {
-		return nil, usagef("--chaos-url %q: %v", c.url, err)
+		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	web := &http.Client{Transport: &http.Transport{}} // no proxy: it is on this machine
-	defer web.CloseIdleConnections()
-	resp, err := web.Do(req)
-	var answer []byte
-	if err == nil {
-		defer resp.Body.Close()
-		answer, err = io.ReadAll(io.LimitReader(resp.Body, maxChaosAnswer))
+	defer to.Close()
+	return chaosFailure(to.Do(ctx, operation, r))
+}
+
+// chaosFailure says what to do about an error of the control.
+func chaosFailure(err error) error {
+	const wayOut = "with --chaos-url or " + chaosVariable
+	if refusal, ok := errors.AsType[*control.Error](err); ok {
+		return &chaosError{refusal.Status, refusal.Text}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("no answer from the chaos control (%s); start a cluster with \"cartwheel dev --chaos\", or name what it printed as chaos with --chaos-url or %s", cause(err), chaosVariable)
+	switch {
+	case errors.Is(err, control.ErrNoAnswer):
+		return fmt.Errorf("no answer from the chaos control (%s); start a cluster with \"cartwheel dev --chaos\", or name what it printed as chaos %s", cause(err), wayOut)
+	case errors.Is(err, control.ErrOther):
+		return fmt.Errorf("%w; name that %s", err, wayOut)
 	}
-	if resp.Header.Get("Server") != chaosServer {
-		return nil, fmt.Errorf("%s answered status %d, but is not what \"cartwheel dev --chaos\" has printed as chaos; name that with --chaos-url or %s", c.url, resp.StatusCode, chaosVariable)
-	}
-	if resp.StatusCode == http.StatusOK {
-		return answer, nil
-	}
-	var refusal struct {
-		Error string `json:"error"`
-	}
-	if err := json.Unmarshal(answer, &refusal); err != nil {
-		return nil, fmt.Errorf("read the answer of the chaos control, status %d: %w", resp.StatusCode, err)
-	}
-	return nil, &chaosError{resp.StatusCode, refusal.Error}
+	return err
 }
 
 // Is makes an unknown node a thing that was not found, with its exit code.

@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"cartwheel/chaos/control"
 )
 
 // fakeSwitches keep what they are set to.
@@ -135,7 +137,7 @@ func sleeper(i int, busy *atomic.Bool) (*devNode, error) {
 }
 
 // shape is the state in few words: "n1 running, n2 dead; n1>n2".
-func shape(s chaosState) string {
+func shape(s control.State) string {
 	var nodes, cuts []string
 	for _, n := range s.Nodes {
 		nodes = append(nodes, n.Name+" "+n.State)
@@ -239,7 +241,7 @@ n2    dead     %-*s  127.0.0.1:10  127.0.0.1:11
 cut: nothing from n1 reaches n2
 `, width, "PID", width, pid, width, "-"))
 	r := cartwheel(t, "", "chaos", "status", "--json")
-	var s chaosState
+	var s control.State
 	if err := json.Unmarshal([]byte(r.stdout), &s); err != nil || shape(s) != "n1 running, n2 dead; n1>n2" || s.Nodes[0].PID != pid {
 		t.Errorf("--json: %v\n%s", err, r.stdout)
 	}
@@ -396,9 +398,9 @@ func TestChaosConcurrently(t *testing.T) {
 	wg.Wait()
 	for _, n := range l.state().Nodes {
 		switch n.State {
-		case statePaused:
+		case control.Paused:
 			cartwheel(t, "", "chaos", "resume", n.Name).expect(t, "resume", exitDone, "")
-		case stateDead:
+		case control.Dead:
 			cartwheel(t, "", "chaos", "start", n.Name).expect(t, "start", exitDone, "")
 		}
 	}

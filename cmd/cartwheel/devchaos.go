@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"cartwheel/chaos/control"
 )
 
 const (
@@ -43,13 +45,13 @@ type devChaos struct {
 
 	mu      sync.Mutex
 	nodes   []*devNode // the latest process of each; only operations change it
-	cuts    map[chaosCut]bool
+	cuts    map[control.Cut]bool
 	closing bool // no death is worth a word any more
 }
 
 // newDevChaos returns what rules over the nodes. It replaces the elements of nodes.
 func newDevChaos(nodes []*devNode, start func(int) (*devNode, error), out io.Writer) *devChaos {
-	return &devChaos{start: start, out: out, turn: make(chan struct{}, 1), nodes: nodes, cuts: map[chaosCut]bool{}}
+	return &devChaos{start: start, out: out, turn: make(chan struct{}, 1), nodes: nodes, cuts: map[control.Cut]bool{}}
 }
 
 // run serves the control until ctx ends, and then stops all nodes, paused ones too.
@@ -106,34 +108,27 @@ func chaosErrorf(status int, format string, args ...any) error {
 	return &chaosError{status, fmt.Sprintf(format, args...)}
 }
 
-// The states of a node.
-const (
-	stateRunning = "running"
-	statePaused  = "paused"
-	stateDead    = "dead"
-)
-
 // stateLocked returns what the node is now. Its process may end at any moment.
 func (n *devNode) stateLocked() string {
 	select {
 	case <-n.done:
-		return stateDead
+		return control.Dead
 	default:
 	}
 	if n.paused {
-		return statePaused
+		return control.Paused
 	}
-	return stateRunning
+	return control.Running
 }
 
 // state returns all nodes and all cuts.
-func (d *devChaos) state() chaosState {
+func (d *devChaos) state() control.State {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := chaosState{Cuts: []chaosCut{}}
+	s := control.State{Cuts: []control.Cut{}}
 	for _, n := range d.nodes {
-		v := chaosNode{Name: n.name, State: n.stateLocked(), HTTP: n.http, Peer: n.peer}
-		if v.State != stateDead {
+		v := control.Node{Name: n.name, State: n.stateLocked(), HTTP: n.http, Peer: n.peer}
+		if v.State != control.Dead {
 			v.PID = n.cmd.Process.Pid
 		}
 		s.Nodes = append(s.Nodes, v)
@@ -141,7 +136,7 @@ func (d *devChaos) state() chaosState {
 	for c := range d.cuts {
 		s.Cuts = append(s.Cuts, c)
 	}
-	slices.SortFunc(s.Cuts, func(a, b chaosCut) int {
+	slices.SortFunc(s.Cuts, func(a, b control.Cut) int {
 		return cmp.Or(d.placeLocked(a.From)-d.placeLocked(b.From), d.placeLocked(a.To)-d.placeLocked(b.To))
 	})
 	return s
@@ -172,7 +167,7 @@ func (d *devChaos) kill(name string) error {
 	if err != nil {
 		return err
 	}
-	if state == stateDead {
+	if state == control.Dead {
 		return chaosErrorf(http.StatusConflict, "%s is dead already", name)
 	}
 	return d.end(n, syscall.SIGKILL)
@@ -185,9 +180,9 @@ func (d *devChaos) stop(name string) error {
 		return err
 	}
 	switch state {
-	case stateDead:
+	case control.Dead:
 		return chaosErrorf(http.StatusConflict, "%s is dead already", name)
-	case statePaused:
+	case control.Paused:
 		return chaosErrorf(http.StatusConflict, "%s is paused and cannot stop in order; resume it first, or kill it", name)
 	}
 	return d.end(n, syscall.SIGTERM)
@@ -215,7 +210,7 @@ func (d *devChaos) startAgain(name string) error {
 	if err != nil {
 		return err
 	}
-	if state != stateDead {
+	if state != control.Dead {
 		return chaosErrorf(http.StatusConflict, "%s is not dead: it is %s as process %d", name, state, old.cmd.Process.Pid)
 	}
 	n, err := d.start(i)
@@ -236,7 +231,7 @@ func (d *devChaos) wipe(name string) error {
 	if err != nil {
 		return err
 	}
-	if state != stateDead {
+	if state != control.Dead {
 		return chaosErrorf(http.StatusConflict, "%s is %s; kill or stop it first", name, state)
 	}
 	if err := os.RemoveAll(filepath.Join(n.dir, "objects")); err != nil {
@@ -251,7 +246,7 @@ func (d *devChaos) restart(name string) error {
 	if err != nil {
 		return err
 	}
-	if state != stateDead {
+	if state != control.Dead {
 		if err := d.stop(name); err != nil {
 			return err
 		}
@@ -265,7 +260,7 @@ func (d *devChaos) pause(name string) error {
 	if err != nil {
 		return err
 	}
-	if state != stateRunning {
+	if state != control.Running {
 		return chaosErrorf(http.StatusConflict, "%s is %s", name, state)
 	}
 	return d.signal(n, syscall.SIGSTOP, true)
@@ -278,7 +273,7 @@ func (d *devChaos) resume(name string) error {
 	if err != nil {
 		return err
 	}
-	if state != statePaused {
+	if state != control.Paused {
 		return chaosErrorf(http.StatusConflict, "%s is not paused but %s", name, state)
 	}
 	if err := d.signal(n, syscall.SIGCONT, false); err != nil {
@@ -312,9 +307,9 @@ func (d *devChaos) cut(from, to string, oneWay bool) error {
 		return chaosErrorf(http.StatusBadRequest, "%s has no link to itself", from)
 	}
 	d.mu.Lock()
-	d.cuts[chaosCut{from, to}] = true
+	d.cuts[control.Cut{From: from, To: to}] = true
 	if !oneWay {
-		d.cuts[chaosCut{to, from}] = true
+		d.cuts[control.Cut{From: to, To: from}] = true
 	}
 	d.mu.Unlock()
 	err = d.apply(a)
@@ -344,12 +339,12 @@ func (d *devChaos) apply(n *devNode) error {
 	state := n.stateLocked()
 	peers := []string{}
 	for _, to := range d.nodes {
-		if d.cuts[chaosCut{n.name, to.name}] {
+		if d.cuts[control.Cut{From: n.name, To: to.name}] {
 			peers = append(peers, to.peer)
 		}
 	}
 	d.mu.Unlock()
-	if state != stateRunning {
+	if state != control.Running {
 		return nil
 	}
 	return n.cutFrom(peers)

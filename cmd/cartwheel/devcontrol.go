@@ -9,60 +9,31 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"cartwheel/chaos/control"
 )
 
-// The control of "dev --chaos" over HTTP: GET /chaos returns a chaosState, and so does
-// POST /chaos/OPERATION after it has done what a chaosRequest says. An error is
+// The control of "dev --chaos" over HTTP: GET /chaos returns a control.State, and so does
+// POST /chaos/OPERATION after it has done what a control.Request says. An error is
 // {"error": "a sentence"}.
-
-// chaosState is what the control says of the cluster.
-type chaosState struct {
-	Nodes []chaosNode `json:"nodes"` // n1, n2, ...
-	Cuts  []chaosCut  `json:"cuts"`
-}
-
-type chaosNode struct {
-	Name  string `json:"name"`
-	State string `json:"state"`         // running, paused, dead
-	PID   int    `json:"pid,omitempty"` // absent if dead
-	HTTP  string `json:"http"`          // host:port
-	Peer  string `json:"peer"`          // host:port
-}
-
-// chaosCut is one direction in which nothing passes.
-type chaosCut struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-}
-
-// chaosRequest has the fields of all operations; each takes its own.
-type chaosRequest struct {
-	Node   string `json:"node,omitempty"`
-	From   string `json:"from,omitempty"`
-	To     string `json:"to,omitempty"`
-	OneWay bool   `json:"oneway,omitempty"`
-}
 
 const maxChaosBody = 4 << 10
 
-// chaosServer is the Server header of the control's answers, by which it is known.
-const chaosServer = "cartwheel-chaos"
-
 // perform carries out one operation.
-func (d *devChaos) perform(operation string, r chaosRequest) error {
+func (d *devChaos) perform(operation string, r control.Request) error {
 	onNode := map[string]func(string) error{
 		"kill": d.kill, "stop": d.stop, "wipe": d.wipe, "start": d.startAgain, "restart": d.restart, "pause": d.pause, "resume": d.resume,
 	}
 	words := operation
 	var err error
 	switch f := onNode[operation]; {
-	case f != nil && r == chaosRequest{Node: r.Node}:
+	case f != nil && r == control.Request{Node: r.Node}:
 		words += " " + r.Node
 		err = f(r.Node)
-	case operation == "cut" && r == chaosRequest{From: r.From, To: r.To, OneWay: r.OneWay}:
+	case operation == "cut" && r == control.Request{From: r.From, To: r.To, OneWay: r.OneWay}:
 		words += fmt.Sprintf(" %s %s%s", r.From, r.To, map[bool]string{true: " --one-way"}[r.OneWay])
 		err = d.cut(r.From, r.To, r.OneWay)
-	case operation == "heal" && r == chaosRequest{}:
+	case operation == "heal" && r == control.Request{}:
 		err = d.heal()
 	case f != nil, operation == "cut", operation == "heal":
 		return chaosErrorf(http.StatusBadRequest, `%s takes other fields: {"node"} for a node, {"from", "to", "oneway"} for cut, none for heal`, operation)
@@ -91,43 +62,43 @@ func (d *devChaos) handler(addr string) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("Server", chaosServer)
+		w.Header().Set("Server", control.Server)
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(answer) // the client may be gone
 	})
 }
 
-func (d *devChaos) serve(w http.ResponseWriter, r *http.Request, hosts []string) (chaosState, error) {
+func (d *devChaos) serve(w http.ResponseWriter, r *http.Request, hosts []string) (control.State, error) {
 	if err := local(r, hosts); err != nil {
-		return chaosState{}, err
+		return control.State{}, err
 	}
 	operation, isOperation := strings.CutPrefix(r.URL.Path, "/chaos/")
 	method := http.MethodPost
 	if !isOperation {
 		if r.URL.Path != "/chaos" {
-			return chaosState{}, chaosErrorf(http.StatusNotFound, "there is nothing at %s; see GET /chaos", r.URL.Path)
+			return control.State{}, chaosErrorf(http.StatusNotFound, "there is nothing at %s; see GET /chaos", r.URL.Path)
 		}
 		method = http.MethodGet
 	}
 	if r.Method != method {
 		w.Header().Set("Allow", method)
-		return chaosState{}, chaosErrorf(http.StatusMethodNotAllowed, "use %s for %s", method, r.URL.Path)
+		return control.State{}, chaosErrorf(http.StatusMethodNotAllowed, "use %s for %s", method, r.URL.Path)
 	}
 	if !isOperation {
 		return d.state(), nil
 	}
 	request, err := readChaosRequest(http.MaxBytesReader(w, r.Body, maxChaosBody))
 	if err != nil {
-		return chaosState{}, err
+		return control.State{}, err
 	}
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 	case <-r.Context().Done(): // who asked has gone
-		return chaosState{}, r.Context().Err()
+		return control.State{}, r.Context().Err()
 	}
 	if err := d.perform(operation, request); err != nil {
-		return chaosState{}, err
+		return control.State{}, err
 	}
 	return d.state(), nil
 }
@@ -146,7 +117,7 @@ func local(r *http.Request, hosts []string) error {
 }
 
 // readChaosRequest reads one JSON object; nothing at all is an empty one.
-func readChaosRequest(body io.Reader) (r chaosRequest, err error) {
+func readChaosRequest(body io.Reader) (r control.Request, err error) {
 	decoder := json.NewDecoder(body)
 	decoder.DisallowUnknownFields()
 	if err = decoder.Decode(&r); err == io.EOF {
