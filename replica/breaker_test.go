@@ -302,13 +302,30 @@ func TestBreakerBoundsBytes(t *testing.T) {
 	})
 }
 
-func BenchmarkRemoteMerge(b *testing.B) {
-	c := &caller{answers: true}
-	p := NewRemote(c, "x", "addr", NewBreaker(BreakerConfig{}))
+// yes is a transport whose every call is answered at once with the same payload.
+type yes []byte
+
+func (y yes) Call(_ string, _ transport.Request, done func(transport.Response, error)) {
+	done(transport.Response{Payload: y}, nil)
+}
+
+// BenchmarkRemote is what a call costs beside the transport and the peer.
+func BenchmarkRemote(b *testing.B) {
 	o := object("a")
-	m := quorum.Merge{Target: target, Object: o, Encoded: o.Append(nil), Done: func(quorum.WriteReply) {}}
-	b.ReportAllocs()
-	for b.Loop() {
-		p.Merge(m)
-	}
+	b.Run("merge", func(b *testing.B) {
+		p := NewRemote(yes(encodeWriteReply(quorum.WriteReply{Durable: true})), "x", "addr", NewBreaker(BreakerConfig{}))
+		m := quorum.Merge{Target: target, Object: o, Encoded: o.Append(nil), Done: func(quorum.WriteReply) {}}
+		b.ReportAllocs()
+		for b.Loop() {
+			p.Merge(m)
+		}
+	})
+	b.Run("digest", func(b *testing.B) {
+		p := NewRemote(yes(encodeReadReply(quorum.ReadReply{Digest: o.Digest()}, true)), "x", "addr", NewBreaker(BreakerConfig{}))
+		q := quorum.Read{Target: target, Digest: true, Done: func(quorum.ReadReply) {}}
+		b.ReportAllocs()
+		for b.Loop() {
+			p.Read(q)
+		}
+	})
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"cartwheel/quorum"
 	"cartwheel/storage"
@@ -284,6 +286,43 @@ func TestLocalBoundsAndAwaitsItsReads(t *testing.T) {
 			t.Errorf("%d of %d reads are answered", len(answers), maxReads)
 		}
 	})
+}
+
+// Reads one after the other share a goroutine; of those that a burst needed, few stay.
+func TestLocalKeepsReaders(t *testing.T) {
+	var hang chan struct{}
+	inBubble(t, func(*testing.T) pairConfig {
+		hang = make(chan struct{})
+		return pairConfig{store: fakeStore{get: func(storage.Key) (vclock.Object, error) { <-hang; return object("a"), nil }}}
+	}, func(t *testing.T, p *pair) {
+		var answered atomic.Int64
+		read := func() { p.local.Read(quorum.Read{Target: p.target, Done: func(quorum.ReadReply) { answered.Add(1) }}) }
+		readers := func() int {
+			p.local.mu.Lock()
+			defer p.local.mu.Unlock()
+			return p.local.mu.readers
+		}
+		for range 10 {
+			read()
+			synctest.Wait()
+			hang <- struct{}{}
+			synctest.Wait()
+		}
+		if n := readers(); n != 1 {
+			t.Errorf("%d goroutines for reads one after the other", n)
+		}
+		for range 10 * maxIdle {
+			read()
+		}
+		close(hang)
+		synctest.Wait()
+		if n := readers(); n != maxIdle {
+			t.Errorf("%d goroutines are left of a burst", n)
+		}
+		if n := answered.Load(); n != 10+10*maxIdle {
+			t.Errorf("%d reads are answered", n)
+		}
+	}) // the bubble fails if Close leaves one of them
 }
 
 func TestTransportErrorsHaveReasons(t *testing.T) {

@@ -23,6 +23,10 @@ type Store interface {
 // that hangs. More reads are refused as Busy.
 const maxReads = 16384
 
+// maxIdle bounds the goroutines that wait for the next read, some 2 MiB of stacks. When more
+// would wait, they end.
+const maxIdle = 256
+
 // Local is this node's replica. It is safe for concurrent use; Close waits for its reads.
 // It does not look at budgets: the store's answer is worth having late, and who asked keeps
 // the time.
@@ -31,10 +35,17 @@ type Local struct {
 	durable bool
 	unsure  func(partition uint16) bool
 
-	mu     sync.Mutex
-	count  int // of reads under way
-	closed bool
-	reads  sync.WaitGroup
+	jobs    chan quorum.Read // to a goroutine that waits for one
+	readers sync.WaitGroup   // the goroutines
+
+	mu struct {
+		sync.Mutex
+		count   int // of reads under way
+		readers int // goroutines
+		closed  bool
+	}
+	reads sync.WaitGroup
+	end   sync.Once
 }
 
 var _ quorum.Local = (*Local)(nil)
@@ -43,7 +54,7 @@ var _ quorum.Local = (*Local)(nil)
 // has been fsynced. unsure says whether the node may have lost data of a partition: then its
 // own copies there are not read; it must be cheap, not block, and be safe for concurrent use.
 func NewLocal(store Store, durable bool, unsure func(partition uint16) bool) *Local {
-	return &Local{store: store, durable: durable, unsure: unsure}
+	return &Local{store: store, durable: durable, unsure: unsure, jobs: make(chan quorum.Read)}
 }
 
 func storeKey(t quorum.Target) storage.Key {
@@ -54,25 +65,48 @@ func storeKey(t quorum.Target) storage.Key {
 var errUnsure = errors.New("replica: this node may have lost data and compares itself with the other replicas before it answers reads")
 
 // Read implements [quorum.Replica]. A store on a slow disk must hold up neither a coordinator
-// that has other replicas to ask nor a connection, so every read has a goroutine.
+// that has other replicas to ask nor a connection, so every read has a goroutine. They are
+// kept: a new one would have to grow its stack first, which costs half as much as the read.
 func (l *Local) Read(q quorum.Read) {
 	if err := l.beginRead(); err != nil {
 		q.Done(quorum.ReadReply{Err: refusal(err)})
 		return
 	}
-	go func() {
-		defer l.endRead()
-		o, err := l.get(q)
-		if err != nil {
-			q.Done(quorum.ReadReply{Err: refusal(err)})
-			return
+	select {
+	case l.jobs <- q:
+	default: // all have work
+		l.startReader(q)
+	}
+}
+
+// startReader makes a goroutine for q and for reads to come.
+func (l *Local) startReader(q quorum.Read) {
+	l.mu.Lock()
+	l.mu.readers++
+	l.mu.Unlock()
+	l.readers.Go(func() {
+		l.read(q)
+		for l.endRead() {
+			q, open := <-l.jobs
+			if !open {
+				return
+			}
+			l.read(q)
 		}
-		a := quorum.ReadReply{Object: o, Missing: o.Missing(), Digest: o.Digest()}
-		if q.Digest {
-			a.Object = vclock.Object{}
-		}
-		q.Done(a)
-	}()
+	})
+}
+
+func (l *Local) read(q quorum.Read) {
+	o, err := l.get(q)
+	if err != nil {
+		q.Done(quorum.ReadReply{Err: refusal(err)})
+		return
+	}
+	a := quorum.ReadReply{Object: o, Missing: o.Missing(), Digest: o.Digest()}
+	if q.Digest {
+		a.Object = vclock.Object{}
+	}
+	q.Done(a)
 }
 
 // get returns the node's own copy or, standing in for an owner, all that its hints have of
@@ -103,21 +137,27 @@ func (l *Local) beginRead() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.closed:
+	case l.mu.closed:
 		return storage.ErrClosed
-	case l.count == maxReads:
+	case l.mu.count == maxReads:
 		return fmt.Errorf("%w: %d reads are under way", storage.ErrBusy, maxReads)
 	}
-	l.count++
+	l.mu.count++
 	l.reads.Add(1)
 	return nil
 }
 
-func (l *Local) endRead() {
+// endRead reports whether the goroutine that has read is to wait for another read.
+func (l *Local) endRead() bool {
 	l.mu.Lock()
-	l.count--
+	l.mu.count--
+	stay := l.mu.readers-l.mu.count <= maxIdle
+	if !stay {
+		l.mu.readers--
+	}
 	l.mu.Unlock()
 	l.reads.Done()
+	return stay
 }
 
 // Merge implements [quorum.Replica].
@@ -144,9 +184,11 @@ func (l *Local) Forward(f quorum.Forward) {
 // end with the store.
 func (l *Local) Close() {
 	l.mu.Lock()
-	l.closed = true
+	l.mu.closed = true
 	l.mu.Unlock()
 	l.reads.Wait()
+	l.end.Do(func() { close(l.jobs) })
+	l.readers.Wait()
 }
 
 func (l *Local) reply(err error) quorum.WriteReply {

@@ -133,6 +133,9 @@ func (p *Remote) malformed(err error) error {
 // check returns why a call brought no usable answer, nil if it did. Unreachable says that it
 // may have been carried out, so it stands for all that is not known to be a refusal.
 func (p *Remote) check(resp transport.Response, err error) error {
+	if err == nil && resp.Status == transport.StatusOK {
+		return nil // most calls end here: nothing is formatted for them
+	}
 	reason, text := quorum.Unreachable, fmt.Sprintf("replica %s: status %d: %s", p.addr, resp.Status, resp.Payload)
 	switch {
 	case errors.Is(err, transport.ErrBusy):
@@ -141,8 +144,6 @@ func (p *Remote) check(resp transport.Response, err error) error {
 		reason, text = quorum.TooLarge, err.Error()
 	case err != nil:
 		text = err.Error()
-	case resp.Status == transport.StatusOK:
-		return nil
 	case resp.Status == transport.StatusBusy:
 		reason, text = quorum.Busy, fmt.Sprintf("replica %s: too many requests are under way", p.addr)
 	case resp.Status == transport.StatusRefused:

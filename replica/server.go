@@ -68,12 +68,13 @@ func (s *Server) read(view *quorum.View, req transport.Request, reply func(trans
 	if q.For != "" {
 		q.Owners = view.Owners(q.Target)
 	}
+	digest, version := q.Digest, req.Ring // the answer holds no more of the request
 	q.Done = func(a quorum.ReadReply) {
 		if a.Err != nil {
-			refuse(reply, req.Ring, a.Err)
+			refuse(reply, version, a.Err)
 			return
 		}
-		reply(transport.Response{Ring: req.Ring, Payload: encodeReadReply(a, q.Digest)})
+		reply(transport.Response{Ring: version, Payload: encodeReadReply(a, digest)})
 	}
 	s.local.Read(q)
 	return nil
@@ -87,12 +88,13 @@ func (s *Server) merge(view *quorum.View, req transport.Request, reply func(tran
 	if err != nil {
 		return err
 	}
+	version := req.Ring
 	m.Done = func(a quorum.WriteReply) {
 		if a.Err != nil {
-			refuse(reply, req.Ring, a.Err)
+			refuse(reply, version, a.Err)
 			return
 		}
-		reply(transport.Response{Ring: req.Ring, Payload: encodeWriteReply(a)})
+		reply(transport.Response{Ring: version, Payload: encodeWriteReply(a)})
 	}
 	s.local.Merge(m)
 	return nil

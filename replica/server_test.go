@@ -185,3 +185,34 @@ func FuzzServe(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkServe is what a peer's request costs beside the transport and the store.
+func BenchmarkServe(b *testing.B) {
+	r := testRing(b)
+	o := object("a")
+	local := NewLocal(fakeStore{
+		get:   func(storage.Key) (vclock.Object, error) { return o, nil },
+		merge: func(m storage.Merge) { m.Done(nil) },
+	}, true, func(uint16) bool { return false })
+	b.Cleanup(local.Close)
+	view := &quorum.View{Ring: r, Local: local}
+	server := NewServer(local, nil, func() *quorum.View { return view })
+	target := keyOf(r, 0, true)
+	for name, req := range map[string]transport.Request{
+		"digest": {Kind: KindRead, Payload: encodeRead(quorum.Read{Target: target, Digest: true})},
+		"read":   {Kind: KindRead, Payload: encodeRead(quorum.Read{Target: target})},
+		"merge":  {Kind: KindMerge, Payload: encodeMerge(quorum.Merge{Target: target, Encoded: o.Append(nil)})},
+	} {
+		req.Ring, req.Budget = r.Version(), time.Second
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			replies := make(chan transport.Status, 1)
+			for b.Loop() {
+				server.Serve(req, func(resp transport.Response) { replies <- resp.Status })
+				if status := <-replies; status != transport.StatusOK {
+					b.Fatal("status", status)
+				}
+			}
+		})
+	}
+}
