@@ -172,6 +172,9 @@ func cpuPerOp(c *result.Cell, uses ...result.Use) float64 {
 	o := op(c, all)
 	var sum float64
 	for _, u := range uses {
+		if u.CPUSeconds == 0 {
+			return math.NaN() // not known, of a process that was restarted: the sum would be too low
+		}
 		sum += u.CPUSeconds
 	}
 	if o == nil || !usable(sum) || sum <= 0 {
@@ -180,12 +183,15 @@ func cpuPerOp(c *result.Cell, uses ...result.Use) float64 {
 	return sum * 1e6 / float64(o.Count)
 }
 
+// atOnce is how long after the acknowledgement, in microseconds, a read still begins "at once".
+const atOnce = 50
+
 // freshAtOnce is the observed probability that a read that began at the acknowledgement was
 // answered with the write; not a number if it was not measured.
 func freshAtOnce(c *result.Cell) float64 {
 	if c.Staleness != nil {
 		for _, f := range c.Staleness.Times {
-			if f.Delay == 0 && f.Reads > 0 {
+			if f.Delay <= atOnce && f.Reads > 0 {
 				return float64(f.Fresh) / float64(f.Reads)
 			}
 		}
