@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -17,6 +18,7 @@ type API struct {
 	router     *mux.Router
 	metrics    *metrics
 	exposition http.Handler // of the metrics
+	exchanges  sync.Pool
 }
 
 // New returns an API over the parts that cfg names.
@@ -27,24 +29,29 @@ func New(cfg Config) (*API, error) {
 	cfg = cfg.WithDefaults()
 	a := &API{cfg: cfg, metrics: newMetrics(cfg.Node)}
 	a.exposition = a.metrics.handler()
+	a.exchanges.New = func() any { return &exchange{api: a, match: mux.RouteMatch{Vars: map[string]string{}}} }
 	a.router = a.routes()
 	return a, nil
 }
 
 // ServeHTTP answers one request and counts it.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, api: a, start: time.Now(), head: r.Method == http.MethodHead}
+	x := a.exchanges.Get().(*exchange)
+	x.ResponseWriter, x.start, x.head = w, time.Now(), r.Method == http.MethodHead
 	defer x.finish(r)
 	r, err := canonical(r)
 	if err != nil {
 		x.refuse(bad(badPath, err.Error()))
 		return
 	}
-	a.router.ServeHTTP(x, r)
+	// The router's own ServeHTTP would copy the request twice to hand on what it found.
+	if a.router.Match(r, &x.match) {
+		x.match.Handler.ServeHTTP(x, r)
+	}
 }
 
-// finish counts the request. A panic is a bug: it is logged and answered if nothing was sent
-// yet, and the process lives on, as it holds data that the other requests need.
+// finish counts the request and gives x back. A panic is a bug: it is logged and answered if
+// nothing was sent yet, and the process lives on, as it holds data that the other requests need.
 func (x *exchange) finish(r *http.Request) {
 	if v := recover(); v != nil {
 		x.api.cfg.Logger.Error("panic", "method", r.Method, "path", r.URL.EscapedPath(), "err", fmt.Sprint(v), "stack", string(debug.Stack()))
@@ -56,6 +63,7 @@ func (x *exchange) finish(r *http.Request) {
 		x.text(http.StatusInternalServerError, "Error:\ninternal error\n")
 	}
 	x.api.metrics.count(x.op, x.status, time.Since(x.start))
+	x.release()
 }
 
 // action is what a resource does for one method.
@@ -93,7 +101,7 @@ func (s *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	act, ok := s.actions[r.Method]
 	if !ok {
 		// Below a bucket type that does not exist nothing does.
-		if key, f := pathKey(r); f == nil {
+		if key, f := pathKey(x); f == nil {
 			if f = checkType(key); f != nil {
 				x.refuse(*f)
 				return
@@ -123,11 +131,14 @@ func (a *API) routes() *mux.Router {
 		http.MethodDelete: {opProps, (*API).deleteProps},
 	})
 	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	handle := func(path string, s *resource) {
+		r.MatcherFunc(newTemplate(path).matcher).Handler(s)
+	}
 	// Objects first: the router tries one route after the other.
 	for _, root := range []string{"", "/types/{type}"} {
-		r.Handle(root+"/buckets/{bucket}/keys/{key}", object)
-		r.Handle(root+"/buckets/{bucket}/keys", keys)
-		r.Handle(root+"/buckets/{bucket}/props", properties)
+		handle(root+"/buckets/{bucket}/keys/{key}", object)
+		handle(root+"/buckets/{bucket}/keys", keys)
+		handle(root+"/buckets/{bucket}/props", properties)
 	}
 	for _, page := range []struct {
 		path  string

@@ -16,22 +16,9 @@ import (
 // else as soon as it grows too long; what the client still sends then is the server's to
 // drop, which closes the connection if it is much.
 func (a *API) body(x *exchange, r *http.Request) ([]byte, *failure) {
-	limit := a.cfg.MaxValueBytes
-	value, err := readBody(x, r, limit)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, &failure{status: http.StatusRequestEntityTooLarge, reason: valueTooLarge,
-			text: "the value is longer than " + strconv.FormatInt(limit, 10) + " bytes\n"}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		x.Header()["Connection"] = []string{"close"}
-		return nil, &failure{status: http.StatusRequestTimeout, reason: badBody, text: "the body did not come in time\n"}
-	case errors.Is(err, context.Canceled):
-		return nil, &failure{status: statusClientGone, reason: badBody, text: "the client is gone\n"}
-	case err != nil:
-		x.Header()["Connection"] = []string{"close"}
-		f := bad(badBody, "the body cannot be read to its end")
-		return nil, &f
+	value, err := readBody(x, r, a.cfg.MaxValueBytes)
+	if err != nil {
+		return nil, x.bodyFailure(err)
 	}
 	if want := header(r.Header, "Content-Md5"); want != "" {
 		sum := md5.Sum(value)
@@ -41,6 +28,24 @@ func (a *API) body(x *exchange, r *http.Request) ([]byte, *failure) {
 		}
 	}
 	return value, nil
+}
+
+// bodyFailure answers for a body that could not be read.
+func (x *exchange) bodyFailure(err error) *failure {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &failure{status: http.StatusRequestEntityTooLarge, reason: valueTooLarge,
+			text: "the value is longer than " + strconv.FormatInt(tooLarge.Limit, 10) + " bytes\n"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.Header()["Connection"] = []string{"close"}
+		return &failure{status: http.StatusRequestTimeout, reason: badBody, text: "the body did not come in time\n"}
+	case errors.Is(err, context.Canceled):
+		return &failure{status: statusClientGone, reason: badBody, text: "the client is gone\n"}
+	}
+	x.Header()["Connection"] = []string{"close"}
+	f := bad(badBody, "the body cannot be read to its end")
+	return &f
 }
 
 // readBody returns the whole body, or *http.MaxBytesError if it is longer than limit.

@@ -9,18 +9,30 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/mux"
+
 	"cartwheel/quorum"
 )
 
 // exchange is one request on its way through the API: the ResponseWriter that handlers get,
-// which keeps what the counters need to know of the answer.
+// which keeps what the router found and what the counters need to know of the answer. It is
+// used again for other requests, so nothing keeps it when its handler has returned.
 type exchange struct {
 	http.ResponseWriter
 	api    *API
+	match  mux.RouteMatch // of the path; its Vars are never nil
 	start  time.Time
 	op     op
 	status int  // 0 until the header is written
 	head   bool // a HEAD request: headers alone
+}
+
+// release gives x back, empty but for its map.
+func (x *exchange) release() {
+	vars := x.match.Vars
+	clear(vars)
+	*x = exchange{api: x.api, match: mux.RouteMatch{Vars: vars}}
+	x.api.exchanges.Put(x)
 }
 
 // WriteHeader notes the first status and passes it on.

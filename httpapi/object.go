@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"cartwheel/quorum"
 	"cartwheel/ring"
 )
@@ -21,14 +19,13 @@ type object struct {
 }
 
 // pathKey reads type, bucket and key ("" where the path has none) from the path.
-func pathKey(r *http.Request) (ring.Key, *failure) {
-	vars := mux.Vars(r)
+func pathKey(x *exchange) (ring.Key, *failure) {
 	k := ring.Key{Type: ring.DefaultType}
 	for _, part := range [...]struct {
 		name string
 		to   *string
 	}{{"type", &k.Type}, {"bucket", &k.Bucket}, {"key", &k.Key}} {
-		escaped, ok := vars[part.name]
+		escaped, ok := x.match.Vars[part.name]
 		if !ok {
 			continue
 		}
@@ -61,8 +58,8 @@ func checkType(k ring.Key) *failure {
 
 // object reads the path and the query of an object request. The caller refuses with the
 // failure, if there is one.
-func (a *API) object(r *http.Request) (object, *failure) {
-	key, f := pathKey(r)
+func (a *API) object(x *exchange, r *http.Request) (object, *failure) {
+	key, f := pathKey(x)
 	if f != nil {
 		return object{}, f
 	}
@@ -99,7 +96,7 @@ func (a *API) deleteOptions(o *object) quorum.Options {
 // getObject answers GET and HEAD of an object. What wins when several things are wrong is
 // the order of this function.
 func (a *API) getObject(x *exchange, r *http.Request) {
-	o, f := a.object(r)
+	o, f := a.object(x, r)
 	if f == nil {
 		f = checkType(o.key)
 	}
@@ -172,7 +169,7 @@ func (x *exchange) show(r *http.Request, v *view, vtag optional[string]) {
 	case len(v.shown) > 1 && !vtag.set:
 		x.siblings(v, form)
 	default:
-		x.value(http.StatusOK, v, picked)
+		x.value(http.StatusOK, v, picked, validators.etag)
 	}
 }
 

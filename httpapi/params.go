@@ -66,6 +66,13 @@ var parameters = [...]parameter{
 // parseParams reads a raw query. problems has one sentence for each malformed parameter, in
 // a fixed order; it is nil if the query is good. Of a repeated parameter the first counts.
 func parseParams(raw string) (p params, problems []string) {
+	if raw == "" { // by far the most frequent, and what follows costs memory
+		return p, nil
+	}
+	return parseQuery(raw)
+}
+
+func parseQuery(raw string) (p params, problems []string) {
 	var seen [len(parameters)]bool
 	var found [len(parameters)]string
 	for raw != "" {

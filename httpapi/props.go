@@ -17,7 +17,7 @@ const maxPropsBytes = 128 << 10
 
 // getProps answers GET and HEAD of a bucket's properties.
 func (a *API) getProps(x *exchange, r *http.Request) {
-	key, ok := x.bucket(r)
+	key, ok := x.bucket()
 	if !ok {
 		return
 	}
@@ -26,8 +26,8 @@ func (a *API) getProps(x *exchange, r *http.Request) {
 }
 
 // bucket reads type and bucket from the path, or answers why not.
-func (x *exchange) bucket(r *http.Request) (ring.Key, bool) {
-	key, f := pathKey(r)
+func (x *exchange) bucket() (ring.Key, bool) {
+	key, f := pathKey(x)
 	if f == nil {
 		f = checkType(key)
 	}
@@ -40,7 +40,7 @@ func (x *exchange) bucket(r *http.Request) (ring.Key, bool) {
 
 // putProps changes some properties of a bucket.
 func (a *API) putProps(x *exchange, r *http.Request) {
-	key, ok := x.bucket(r)
+	key, ok := x.bucket()
 	if !ok {
 		return
 	}
@@ -66,7 +66,7 @@ func (a *API) putProps(x *exchange, r *http.Request) {
 
 // deleteProps puts all properties of a bucket back to the defaults.
 func (a *API) deleteProps(x *exchange, r *http.Request) {
-	if key, ok := x.bucket(r); ok {
+	if key, ok := x.bucket(); ok {
 		a.changeProps(x, r, key, props.ResetChange(key.Type, key.Bucket), nil)
 	}
 }

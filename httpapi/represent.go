@@ -113,13 +113,12 @@ func (x *exchange) notFound(v *view) {
 	x.text(http.StatusNotFound, "not found\n")
 }
 
-// value answers with one sibling of v. With body false the value is left out, its headers
-// stay.
-func (x *exchange) value(status int, v *view, s *vclock.Sibling) {
+// value answers with one sibling of v under the entity tag that it has there.
+func (x *exchange) value(status int, v *view, s *vclock.Sibling, etag string) {
 	h := newHeaders(x)
 	h.receipt(v.receipt)
 	h.set("X-Riak-Vclock", v.context)
-	h.set("ETag", quotedTag(s))
+	h.set("ETag", etag)
 	h.set("Last-Modified", httpDate(s.Time.Wall()))
 	h.set("Content-Type", typeOf(s))
 	h.set("Vary", "Accept-Encoding")

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"cartwheel/quorum"
 	"cartwheel/ring"
 	"cartwheel/vclock"
@@ -21,7 +19,7 @@ import (
 // several things are wrong is the order of this function and of prepare; the body is read
 // last, when nothing else can go wrong before the write.
 func (a *API) putObject(x *exchange, r *http.Request) {
-	o, put, f := a.prepare(r)
+	o, put, f := a.prepare(x, r)
 	if f != nil {
 		x.refuse(*f)
 		return
@@ -42,12 +40,12 @@ func (a *API) putObject(x *exchange, r *http.Request) {
 }
 
 // prepare reads everything of a write but its body.
-func (a *API) prepare(r *http.Request) (o object, put quorum.PutRequest, f *failure) {
+func (a *API) prepare(x *exchange, r *http.Request) (o object, put quorum.PutRequest, f *failure) {
 	given := header(r.Header, "Content-Type")
 	if given == "" {
 		return o, put, &failure{status: http.StatusBadRequest, reason: badHeader, text: "Missing Content-Type request header"}
 	}
-	if o, f = a.object(r); f != nil {
+	if o, f = a.object(x, r); f != nil {
 		return o, put, f
 	}
 	if put.Meta, f = metadata(r.Header, a.cfg.MaxMetadataBytes); f != nil {
@@ -80,7 +78,7 @@ func (a *API) prepare(r *http.Request) (o object, put quorum.PutRequest, f *fail
 // stored answers a write that was acknowledged.
 func (a *API) stored(x *exchange, r *http.Request, o *object, put *quorum.PutRequest, done quorum.PutResult) {
 	if o.chosen {
-		x.Header()["Location"] = []string{location(r, o.key)}
+		x.Header()["Location"] = []string{x.location(o.key)}
 	}
 	if !put.ReturnBody {
 		h := newHeaders(x)
@@ -106,17 +104,17 @@ func (a *API) stored(x *exchange, r *http.Request, o *object, put *quorum.PutReq
 		form, _ := siblingForm(header(r.Header, "Accept"), asMultipart)
 		x.siblings(&v, form)
 	case o.chosen:
-		x.value(http.StatusCreated, &v, &v.shown[0])
+		x.value(http.StatusCreated, &v, &v.shown[0], v.etag())
 	case len(v.shown[0].Value) == 0:
-		x.value(http.StatusNoContent, &v, &v.shown[0])
+		x.value(http.StatusNoContent, &v, &v.shown[0], v.etag())
 	default:
-		x.value(http.StatusOK, &v, &v.shown[0])
+		x.value(http.StatusOK, &v, &v.shown[0], v.etag())
 	}
 }
 
 // deleteObject answers DELETE of an object.
 func (a *API) deleteObject(x *exchange, r *http.Request) {
-	o, f := a.object(r)
+	o, f := a.object(x, r)
 	var del quorum.DeleteRequest
 	if f == nil {
 		del.RequestID, f = requestID(r.Header)
@@ -222,9 +220,9 @@ func badRequestID() *failure {
 }
 
 // location is the path of a key chosen here, with the type if the request had one.
-func location(r *http.Request, k ring.Key) string {
+func (x *exchange) location(k ring.Key) string {
 	path := "/buckets/" + encodeSegment(k.Bucket) + "/keys/" + encodeSegment(k.Key)
-	if _, typed := mux.Vars(r)["type"]; typed {
+	if _, typed := x.match.Vars["type"]; typed {
 		return "/types/" + encodeSegment(k.Type) + path
 	}
 	return path
