@@ -52,5 +52,5 @@
 //
 //	api, err := httpapi.New(httpapi.Config{Coordinator: c, Properties: p, Node: n, Logger: log})
 //	server := httpapi.NewServer(api, httpapi.ServerConfig{Logger: log})
-//	err = server.Serve(listener)
+//	err = server.Serve(httpapi.Listener(listener)) // the plain one serves, too, for more
 package httpapi

@@ -57,7 +57,7 @@ func serve(t *testing.T, h http.Handler, cfg ServerConfig) *pipes {
 	l := &pipes{make(chan net.Conn), make(chan struct{})}
 	s := NewServer(h, cfg)
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
+	go func() { done <- s.Serve(Listener(l)) }()
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -183,7 +183,7 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 func (n *Node) serveHTTP() error {
-	if err := n.http.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := n.http.Serve(httpapi.Listener(n.listener)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
 	return nil
