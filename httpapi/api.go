@@ -153,6 +153,7 @@ func (a *API) routes() *mux.Router {
 		{"/metrics", opService, (*API).getMetrics},
 		{"/cluster", opCluster, (*API).getCluster},
 		{"/cluster/explain", opCluster, (*API).getExplain},
+		{"/cluster/latencies", opCluster, (*API).getLatencies},
 	} {
 		r.Handle(page.path, a.resource(map[string]action{http.MethodGet: {page.op, page.serve}}))
 	}

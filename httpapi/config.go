@@ -23,6 +23,8 @@ type Coordinator interface {
 	// Explain asks every owner of a key for its copy, for a bucket with n_val n. The
 	// answers are in the order of the preference list.
 	Explain(ctx context.Context, key ring.Key, n int) ([]quorum.Copy, error)
+	// Latencies returns what replicas took lately. It never blocks.
+	Latencies() quorum.Latencies
 }
 
 // Properties holds the properties of all buckets and agrees on them with the other nodes.

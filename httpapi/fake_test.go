@@ -40,6 +40,7 @@ type cluster struct {
 	sampled  atomic.Int64 // calls of Samples
 	status   Status
 	repair   Repair
+	lately   quorum.Latencies
 	panicked bool // the API's last net caught something
 }
 

@@ -66,10 +66,11 @@ const (
 // Coordinator runs requests. It is safe for concurrent use and starts no goroutine; Close
 // ends it.
 type Coordinator struct {
-	cfg   Config
-	view  func() *View
-	peers *peers
-	stats counters
+	cfg     Config
+	view    func() *View
+	peers   *peers
+	stats   counters
+	samples samples
 
 	waiting   atomic.Int64 // requests without an answer
 	open      atomic.Int64 // requests without an answer or with replica calls under way

@@ -198,9 +198,9 @@ func (p *put) stored(o vclock.Object, w WriteReply) {
 		p.refused(w.Err)
 		return
 	}
-	hint := p.slots[p.minter].owner != p.place.view.Self
+	hint, at := p.slots[p.minter].owner != p.place.view.Self, p.slots[p.minter].since
 	p.mu.Unlock()
-	p.vote(delivery{slot: p.minter, member: p.place.view.Self, hint: hint}, w)
+	p.vote(delivery{slot: p.minter, member: p.place.view.Self, hint: hint, at: at}, w)
 }
 
 // refused ends a put that the local replica did not take. It is called with mu held and
@@ -245,6 +245,7 @@ func (p *put) cannotMint(cause error) {
 
 // vote takes an answer for a slot, early or late, of its owner or of a fallback.
 func (p *put) vote(d delivery, w WriteReply) {
+	p.c.samples.write(w, d.hint, d.member == p.place.view.Self, d.at, p.c.peers)
 	p.mu.Lock()
 	p.out--
 	p.slots[d.slot].answer(d.hint, w)

@@ -60,6 +60,7 @@ func (g *get) answer(c call, r ReadReply) {
 	g.out--
 	one := &g.copies[c.copy]
 	peer := g.peers[one.member]
+	g.c.samples.read(r.Err, int(one.member) == g.place.view.Self, one.since, now)
 	switch {
 	case r.Err != nil:
 		if g.fail(one, r.Err); !one.broken {
