@@ -151,7 +151,10 @@ func (s *Store) collect() error {
 func (s *Store) apply(txn *badger.Txn, b *batch, o *op) error {
 	p := b.records[o.key]
 	if p == nil {
-		p = &pending{key: o.key, old: readRecord(txn, o.key)}
+		p = &pending{key: o.key, old: s.readCached(o.key)}
+		if p.old.size == 0 {
+			p.old = readRecord(txn, o.key)
+		}
 		if err := s.queue.reason(); err != nil {
 			return err
 		}

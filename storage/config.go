@@ -52,10 +52,13 @@ type Config struct {
 	// the owner knows that it has stored something.
 	MustExist bool
 
-	// MemTableBytes is the size of one Badger memtable, 16 MiB by default. It scales memory (at
+	// MemTableBytes is the size of one Badger memtable, 32 MiB by default. It scales memory (at
 	// most 3 memtables at 1.3 times this, and the building of tables), the largest transaction
-	// (15 % of it), and the floor of free space.
+	// (15 % of it), the sizes of tables and levels, and the floor of free space.
 	MemTableBytes int64
+	// CacheBytes bounds what is kept in memory of the records that were written or read last: 32 MiB
+	// by default. It is no condition for anything but speed.
+	CacheBytes int64
 	// MinFreeBytes raises the floor of free disk space under which the store fences itself. The
 	// floor is never lower than what the database may need to come to rest, see Stats.FloorBytes.
 	MinFreeBytes int64
@@ -105,7 +108,8 @@ type Config struct {
 
 // WithDefaults returns the configuration with every zero field set to its default. Run stays.
 func (c Config) WithDefaults() Config {
-	setDefault(&c.MemTableBytes, 16*mib)
+	setDefault(&c.MemTableBytes, defaultMemTableBytes)
+	setDefault(&c.CacheBytes, 32*mib)
 	setDefault(&c.MaxValueBytes, 1*mib)
 	setDefault(&c.MaxObjectBytes, 16*mib)
 	setDefault(&c.MaxSiblings, 100)
@@ -137,6 +141,7 @@ func (c Config) Validate() error {
 	check(c.Durability <= OS, "durability %d is unknown", c.Durability)
 	check(c.MemTableBytes >= minMemTableBytes && c.MemTableBytes <= maxMemTableBytes,
 		"memtable of %d bytes is not within %d and %d", c.MemTableBytes, minMemTableBytes, maxMemTableBytes)
+	check(c.CacheBytes > 0, "cache of %d bytes is not positive", c.CacheBytes)
 	check(c.MinFreeBytes >= 0, "floor of %d free bytes is negative", c.MinFreeBytes)
 	check(c.MaxValueBytes > 0, "value limit %d is not positive", c.MaxValueBytes)
 	check(c.MaxObjectBytes > 0, "object limit %d is not positive", c.MaxObjectBytes)

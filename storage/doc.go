@@ -8,7 +8,9 @@
 // Drops that wait, reads each record, applies the operations in order, mints the dots of puts, and
 // makes the changed records durable with one sync (group commit; Dynamo §4.4 and §6.1 leave this to
 // the storage engine). So writes of one key never race, no locks are needed, and 64 writers pay for
-// one sync together. Get and Scan read beside the committer, from a committed state.
+// one sync together. Get and Scan read beside the committer, from a committed state. What was written
+// or read last is also in memory (Config.CacheBytes), as it is on the disk, and answers a Get or serves
+// as the base of a write without Badger.
 //
 // # Promises
 //
@@ -76,27 +78,26 @@
 //
 // Memory: at most 3 memtables of 1.3 x MemTableBytes, MaxQueueBytes of operations, one batch (15 % of
 // MemTableBytes, or one object of any size, three times, and as much again of records that were
-// only read), 6 MB of request ids, one object per Scan, and what Badger needs to build tables: one
-// flush and two compactions at a time, whose buffers are pooled and grow with the size of values.
-// Measured with defaults as private memory without pause: 12 MiB idle after Open; 64 writers of
-// 1 KiB, 140 MiB live and 280 MiB with the garbage that Go's default target allows; 16 writers of
-// 1 MiB, 390 and 730 MiB. The buffers are mostly garbage: with GOMEMLIMIT=400MiB the latter stays
-// at 365 MiB. Mapped tables come on top in what the system reports as resident; it takes those pages
-// back when it needs them.
+// only read), 6 MB of request ids, CacheBytes, one object per Scan, and what Badger needs to build
+// tables: one flush and two compactions at a time, whose buffers are pooled and grow with the size of
+// values. Measured with defaults as private memory without pause: 64 writers of 1 KiB as fast as the
+// disk lets them, 420 MiB live and 700 MiB with the garbage that Go's default target allows; half of
+// that at 7,000 writes/s. GOMEMLIMIT and a smaller MemTableBytes make it less. Mapped tables come on
+// top in what the system reports as resident; it takes those pages back when it needs them.
 //
 // A Scan keeps the tables and memtables it began with, and the versions in them, until it ends: with
 // many writes a long one costs disk space and memory. It is for the caller to end it.
 //
-// Disk: Stats.FloorBytes must stay free, with defaults 82.4 MiB plus the size of the tables of a small
+// Disk: Stats.FloorBytes must stay free, with defaults 164.8 MiB plus the size of the tables of a small
 // database, or plus the largest compactions of a large one.
 //
 // # Concurrency
 //
 // All methods are safe for concurrent use. Put, Merge and Drop return at once; their callbacks, and
 // those of Config, run on the committer's goroutine (Damaged also on readers') and must not block.
-// Scan calls Visit on the caller's goroutine. Close waits for readers. Objects that Get and Scan
-// return are the caller's. Objects that go to Minted and Done are shared with the store and must not
-// be changed.
+// Scan calls Visit on the caller's goroutine. Close waits for readers. Objects that Scan
+// gives are the caller's. Objects that Get returns, or that go to Minted and Done, are shared and must
+// not be changed.
 //
 //	s, err := storage.Open(storage.Config{Dir: dir})
 //	if err != nil { return err }

@@ -107,6 +107,7 @@ func (s *Store) shutdown() error {
 	}
 	close(s.stopGuard)
 	s.guards.Wait()
+	s.cache.close()
 	s.snapshots.close()
 	if err := s.roomToClose(); err != nil {
 		return err

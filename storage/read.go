@@ -15,9 +15,32 @@ import (
 type stored struct {
 	record vclock.Record
 	size   int    // of the record's encoding; 0 if it is missing or corrupt
+	sealed []byte // the entry of the record key if it holds a sound record; the record aliases it
 	head   head   // of a record in chunks
 	raw    []byte // the entry of the record key if it is corrupt, nil if it could not be read
 	err    error  // wraps ErrCorrupt if the record is corrupt; then record is zero
+}
+
+// readCached returns what the cache has of k; its size is 0 if that is nothing, or damaged.
+func (s *Store) readCached(k Key) stored {
+	if k.Hint != "" {
+		return stored{}
+	}
+	var buf [128]byte // most keys fit
+	key := appendKey(buf[:0], kindRecord, k)
+	value := s.cache.get(key)
+	if value == nil {
+		return stored{}
+	}
+	_, body, err := unseal(key, value)
+	if err != nil {
+		return stored{}
+	}
+	record, err := vclock.DecodeRecord(body)
+	if err != nil {
+		return stored{}
+	}
+	return stored{record: record, size: len(body)}
 }
 
 // readRecord reads the record of k at a snapshot. Everything in the result is the caller's: a
@@ -72,7 +95,9 @@ func readItem(txn *badger.Txn, k Key, item *badger.Item) (st stored) {
 		st.err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		return st
 	}
-	st.raw, st.size = nil, len(body)
+	if st.raw, st.size = nil, len(body); form == formRecord {
+		st.sealed = value
+	}
 	return st
 }
 

@@ -121,10 +121,10 @@ func TestKeysAreOneToOne(t *testing.T) {
 }
 
 func TestRoomGrowsWithTheDatabase(t *testing.T) {
-	s := &Store{cfg: Config{Dir: "x"}.WithDefaults(), limits: newLimits(16 * mib)}
+	s := &Store{cfg: Config{Dir: "x"}.WithDefaults(), limits: newLimits(defaultMemTableBytes)}
 	cases := []struct{ tables, least, most int64 }{
-		{0, 80 * mib, 85 * mib},           // four tables of 20 MiB and a transaction
-		{100 * mib, 180 * mib, 185 * mib}, // and one copy of a small database
+		{0, 160 * mib, 170 * mib},         // four tables of 40 MiB and a transaction
+		{100 * mib, 260 * mib, 270 * mib}, // and one copy of a small database
 		{10 << 30, 700 * mib, 2 << 30},    // parts of a large one
 		{1 << 40, 2 << 30, 20 << 30},      // tables double with each level
 	}

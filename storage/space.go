@@ -36,11 +36,11 @@ func tableRoom(memTableBytes int64) int64 { return memTableBytes * 5 / 4 }
 // one table overlaps a whole level.
 func compactionRoom(tables, memTableBytes int64) int64 {
 	const overlap = 20
-	lowest := int64(baseTableBytes)
-	for size := tables; size > baseLevelBytes; size /= levelMultiplier {
+	lowest, baseLevel := tableBytes(memTableBytes), levelBytes(memTableBytes)
+	for size := tables; size > baseLevel; size /= levelMultiplier {
 		lowest *= tableMultiplier
 	}
-	parts := 2*level0Stall*tableRoom(memTableBytes) + baseLevelBytes + compactors*(1+overlap)*lowest
+	parts := 2*level0Stall*tableRoom(memTableBytes) + baseLevel + compactors*(1+overlap)*lowest
 	return min(tables, parts)
 }
 

@@ -38,6 +38,7 @@ type Store struct {
 	wals   *walWatch
 
 	snapshots *snapshots
+	cache     *cache
 	tables    atomic.Int64 // size of Badger's tables when they were last measured
 	// unmeasured is how much was written since the tables were measured.
 	unmeasured atomic.Int64
@@ -103,6 +104,7 @@ func open(cfg Config, h hooks) (*Store, error) {
 		actors:    vclock.NewActors(cfg.Run),
 		clock:     vclock.HybridClock{Wall: cfg.Now},
 		recent:    newRecent(recentPerGeneration),
+		cache:     newCache(cfg.CacheBytes),
 		failures:  make(chan error, 1),
 		done:      make(chan struct{}),
 		stopGuard: make(chan struct{}),
@@ -145,9 +147,12 @@ func (s *Store) openBadger() error {
 }
 
 // Get returns the object of k as of the last committed batch, or the zero Object if there is none.
-// The object is the caller's. It blocks for disk reads only, also while a commit hangs. Errors are
-// ErrCorrupt (wrapped) and ErrClosed.
+// The object may be shared with other readers and must not be changed. It blocks for disk reads only,
+// also while a commit hangs. Errors are ErrCorrupt (wrapped) and ErrClosed.
 func (s *Store) Get(k Key) (vclock.Object, error) {
+	if o, ok := s.GetCached(k); ok {
+		return o, nil
+	}
 	at, ok := s.snapshots.acquire()
 	if !ok {
 		return vclock.Object{}, ErrClosed
@@ -158,7 +163,21 @@ func (s *Store) Get(k Key) (vclock.Object, error) {
 	s.stats.gets.Add(1)
 	st := readRecord(txn, k)
 	s.noteDamage(k, st)
+	if st.sealed != nil {
+		s.cache.fill(recordKey(k), st.sealed, at)
+	}
 	return st.record.Object, st.err
+}
+
+// GetCached is Get for an object that is in memory, and never blocks. ok is false if it is not there,
+// which says nothing of the database.
+func (s *Store) GetCached(k Key) (o vclock.Object, ok bool) {
+	st := s.readCached(k)
+	if st.size == 0 {
+		return vclock.Object{}, false
+	}
+	s.stats.gets.Add(1)
+	return st.record.Object, true
 }
 
 // Put queues a client write and returns at once. The outcome goes to p.Done, on the committer's

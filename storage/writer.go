@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"cartwheel/vclock"
+
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -17,6 +19,7 @@ type writer struct {
 	txn  *badger.Txn
 	size int64
 	n    int
+	own  []entry // those of own records, for the cache
 }
 
 // add puts entries into the transaction under way, all of them into the same one; if they do not
@@ -44,6 +47,9 @@ func (w *writer) add(entries ...entry) error {
 		if err != nil {
 			return fmt.Errorf("add to transaction: %w", err)
 		}
+		if e.key[0] == kindRecord {
+			w.own = append(w.own, e)
+		}
 	}
 	w.size += size
 	w.n += len(entries)
@@ -55,8 +61,8 @@ func (w *writer) commit() error {
 	if w.txn == nil {
 		return nil
 	}
-	txn, size := w.txn, w.size
-	w.txn, w.size, w.n = nil, 0, 0
+	txn, size, own := w.txn, w.size, w.own
+	w.txn, w.size, w.n, w.own = nil, 0, 0, nil
 	defer txn.Discard()
 	// Checked before each transaction and not only before each batch: a batch with large objects is
 	// larger than what the floor leaves room for.
@@ -72,7 +78,7 @@ func (w *writer) commit() error {
 	if err := w.s.wals.sync(); err != nil {
 		return err
 	}
-	w.s.db.SetDiscardTs(w.s.snapshots.publish(at))
+	w.s.cache.replace(own, at, func() { w.s.db.SetDiscardTs(w.s.snapshots.publish(at)) })
 	w.s.stats.transactions.Add(1)
 	return nil
 }
@@ -81,7 +87,7 @@ func (w *writer) commit() error {
 func (w *writer) discard() {
 	if w.txn != nil {
 		w.txn.Discard()
-		w.txn, w.size, w.n = nil, 0, 0
+		w.txn, w.size, w.n, w.own = nil, 0, 0, nil
 	}
 }
 
@@ -90,7 +96,7 @@ func (w *writer) replace(p *pending) error {
 	if p.record.Object.Missing() {
 		return w.erase(p.key, p.old)
 	}
-	return w.save(p.key, p.old, p.record.Append(make([]byte, 0, p.size)))
+	return w.save(p.key, p.old, p.record)
 }
 
 // retire returns the changes that must happen together with the replacement of the record that old
@@ -118,15 +124,16 @@ func (w *writer) erase(k Key, old stored) error {
 	return w.add(append(w.retire(k, old), entry{recordKey(k), nil})...)
 }
 
-// save adds the changes that replace what old describes by the encoded record b.
-func (w *writer) save(k Key, old stored, b []byte) error {
+// save adds the changes that replace what old describes by a record.
+func (w *writer) save(k Key, old stored, r vclock.Record) error {
 	key := recordKey(k)
 	head := w.retire(k, old)
-	if len(b)+sealBytes <= w.s.limits.inline {
-		value := seal(key, append(newValue(formRecord, len(b)), b...))
+	n := recordSize(r)
+	if n+sealBytes <= w.s.limits.inline {
+		value := seal(key, r.Append(newValue(formRecord, n)))
 		return w.add(append(head, entry{key, value})...)
 	}
-	h, err := w.saveChunks(k, b)
+	h, err := w.saveChunks(k, r.Append(make([]byte, 0, n)))
 	if err != nil {
 		return err
 	}
