@@ -157,7 +157,7 @@ func cause(err error) string {
 }
 
 // packageNames are before the texts of errors for those who read code, not for users.
-var packageNames = regexp.MustCompile(`\b(check|client|datadir|gossip|node|props|quorum|replica|ring|storage|transport|vclock): `)
+var packageNames = regexp.MustCompile(`\b(bench|check|client|datadir|gossip|node|props|quorum|replica|ring|storage|transport|vclock): `)
 
 // plain returns an error's text without the names of the packages it came from, on one line.
 func plain(err error) string {

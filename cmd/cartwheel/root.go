@@ -58,6 +58,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 siblings, 5 quorum n
 		newStatusCmd(remote),
 		newExplainCmd(remote),
 		newCheckCmd(remote),
+		newBenchCmd(remote),
 		newServeCmd(),
 		newDevCmd(),
 		newChaosCmd(),

@@ -17,8 +17,10 @@ import (
 // set, they change nothing.
 type palette struct{ head, good, warn, bad *color.Color }
 
-func newPalette(w io.Writer) palette {
-	return makePalette(isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb")
+func newPalette(w io.Writer) palette { return makePalette(coloured(w)) }
+
+func coloured(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func makePalette(on bool) palette {
