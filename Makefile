@@ -26,7 +26,7 @@ REPORT = go run ./internal/repocheck/report
 
 STEP := .ci/step
 
-.PHONY: help build run test test-long sim check fmt-check tidy-check cross bench-once unit
+.PHONY: help build run test test-long bench bench-peers sim check fmt-check tidy-check cross bench-once unit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,14 @@ test: ## every check and test, under 8 minutes on 2 cores; ends with go test's s
 test-long: ## fuzz every target for FUZZ_FOR, then all tests, 30 minutes of simulation, a million keys
 	@$(STEP) fuzz .ci/fuzz $(FUZZ_FOR)
 	@$(MAKE) --no-print-directory unit CARTWHEEL_SIM_FOR=30m CARTWHEEL_E2E_LONG=1 TEST_TIMEOUT=60m
+
+bench: build ## every R and W on three nodes of this machine, about 4 minutes (ARGS='--workload put')
+	@.ci/bench --workload mixed:0.5 --matrix all --for 15s --staleness $(ARGS)
+
+bench-peers: build ## the same load on etcd and Redis, about 25 minutes (ARGS='--rounds 1')
+	@.ci/packages etcd:etcd-server redis-server:redis-server
+	@mkdir -p bench-results
+	go run ./bench/peers --cartwheel bin/cartwheel --json bench-results/peers.json --markdown bench-results/peers.md $(ARGS) | tee bench-results/peers.txt
 
 sim: ## replay one simulated history: make sim SEED=n
 	@[[ -n '$(SEED)' ]] || { echo 'make sim SEED=n: which seed?' >&2; exit 2; }
@@ -75,7 +83,7 @@ bench-once:
 
 # The report decides what a failure is: see its package document about the second round.
 unit:
-	@.ci/netns
+	@.ci/packages
 	@echo '== tests (unit, simulation for $(CARTWHEEL_SIM_FOR), end to end)'
 	@$(if $(RACE),,echo 'the race detector is off: no C compiler, "$(CC)" is not in the PATH';) \
 	crashed=$$(mktemp); trap 'rm -f "$$crashed"' EXIT; \
