@@ -370,3 +370,37 @@ type callerFunc func(done func(transport.Response, error))
 func (f callerFunc) Call(_ string, _ transport.Request, done func(transport.Response, error)) {
 	f(done)
 }
+
+// TestCachedReadsAnswerAtOnce: what the store has in memory needs no goroutine and no disk; but a node
+// that may have lost writes of the partition does not tell its copy, and hints are looked for.
+func TestCachedReadsAnswerAtOnce(t *testing.T) {
+	object, disk := objectBy(1, "v"), errors.New("asked the disk")
+	var unsure bool
+	l := NewLocal(fakeStore{
+		get:    func(storage.Key) (vclock.Object, error) { return vclock.Object{}, disk },
+		cached: func(storage.Key) (vclock.Object, bool) { return object, true },
+	}, true, func(uint16) bool { return unsure })
+	defer l.Close()
+	ask := func(q quorum.Read) (a quorum.ReadReply, atOnce bool) {
+		answer := make(chan quorum.ReadReply, 1)
+		q.Done = func(a quorum.ReadReply) { answer <- a }
+		l.Read(q)
+		atOnce = len(answer) == 1
+		return <-answer, atOnce
+	}
+	target := quorum.Target{Name: "n"}
+	if a, atOnce := ask(quorum.Read{Target: target}); !atOnce || !a.Object.Equal(object) || a.Digest != object.Digest() || a.Missing {
+		t.Errorf("an object in memory: %+v, at once %v", a, atOnce)
+	}
+	if a, atOnce := ask(quorum.Read{Target: target, Digest: true}); !atOnce || !a.Object.Missing() || a.Digest != object.Digest() || a.Missing {
+		t.Errorf("the digest of an object in memory: %+v, at once %v", a, atOnce)
+	}
+	target.For = "owner"
+	if a, _ := ask(quorum.Read{Target: target, Owners: []string{"owner"}}); a.Err == nil {
+		t.Errorf("a hint: %+v", a)
+	}
+	target.For, unsure = "", true
+	if a, _ := ask(quorum.Read{Target: target}); a.Err == nil {
+		t.Errorf("a copy in doubt: %+v", a)
+	}
+}

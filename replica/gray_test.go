@@ -25,6 +25,9 @@ type memStore struct {
 	records map[storage.Key]vclock.Record
 }
 
+// GetCached has nothing.
+func (s *memStore) GetCached(storage.Key) (vclock.Object, bool) { return vclock.Object{}, false }
+
 func (s *memStore) Get(k storage.Key) (vclock.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

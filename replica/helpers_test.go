@@ -17,14 +17,21 @@ import (
 
 // fakeStore answers with what its functions say.
 type fakeStore struct {
-	get   func(storage.Key) (vclock.Object, error)
-	put   func(storage.Put)
-	merge func(storage.Merge)
+	get    func(storage.Key) (vclock.Object, error)
+	cached func(storage.Key) (vclock.Object, bool) // nil: nothing
+	put    func(storage.Put)
+	merge  func(storage.Merge)
 }
 
 func (s fakeStore) Get(k storage.Key) (vclock.Object, error) { return s.get(k) }
-func (s fakeStore) Put(p storage.Put)                        { s.put(p) }
-func (s fakeStore) Merge(m storage.Merge)                    { s.merge(m) }
+func (s fakeStore) GetCached(k storage.Key) (o vclock.Object, ok bool) {
+	if s.cached != nil {
+		return s.cached(k)
+	}
+	return o, false
+}
+func (s fakeStore) Put(p storage.Put)     { s.put(p) }
+func (s fakeStore) Merge(m storage.Merge) { s.merge(m) }
 
 // refusing returns a store that refuses everything with err.
 func refusing(err error) fakeStore {
