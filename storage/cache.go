@@ -86,6 +86,14 @@ func (c *cache) replace(changes []entry, at uint64, publish func()) {
 	}
 }
 
+// forget takes a key out.
+func (c *cache) forget(key []byte) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(key, nil, c.limit)
+}
+
 // set makes value that of key, or takes the key out if the value is none to be kept: hints leave
 // soon, heads are of no use without their chunks. The caller holds the lock.
 func (s *cacheShard) set(key, value []byte, limit int64) {

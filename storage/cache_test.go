@@ -309,3 +309,43 @@ func TestCommitIsVisibleUnderAllLocks(t *testing.T) {
 		t.Error("what is visible is not in the cache")
 	}
 }
+
+// TestCacheDoesNotHideDamage: the disk rots under a record that is in memory. Once a scan has met it,
+// the merge that brings the object back replaces it, says so, and the object outlives a restart.
+func TestCacheDoesNotHideDamage(t *testing.T) {
+	cfg := small(t.TempDir())
+	var damaged, changed int
+	cfg.Damaged = func(Key) { damaged++ }
+	cfg.Changed = func(Change) { changed++ }
+	s := mustOpen(t, cfg)
+	object := mustPut(t, s, key("k"), blind("value"))
+	good := bytes.Clone(rawValue(t, s, recordKey(key("k"))))
+	flipBit(t, s, recordKey(key("k")))
+	s.cache.fill(recordKey(key("k")), good, s.last)
+	corrupt := func() (n int) {
+		err := s.Scan(Scan{Partition: key("k").Partition, Visit: func(i Item) bool {
+			if i.Err != nil {
+				n++
+			}
+			return true
+		}})
+		if err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	if n := corrupt(); n != 1 || damaged != 1 {
+		t.Fatalf("%d corrupt records, told of %d; want one", n, damaged)
+	}
+	changed = 0
+	mustMerge(t, s, key("k"), object)
+	if n := corrupt(); n != 0 || changed != 1 {
+		t.Errorf("after the repair %d corrupt records, told of %d changes; want none and one", n, changed)
+	}
+	mustClose(t, s)
+	s = mustOpen(t, cfg)
+	if o, err := s.Get(key("k")); err != nil || !o.Equal(object) {
+		t.Errorf("after a restart: %v, %v", o, err)
+	}
+	mustClose(t, s)
+}

@@ -248,7 +248,13 @@ func (s *Store) noteDamage(k Key, st stored) {
 	}
 	s.stats.corrupt.Add(1)
 	s.log.Error("record is corrupt", "partition", k.Partition, "key", k.Name, "hint", k.Hint, "err", st.err)
-	if k.Hint == "" && s.cfg.Damaged != nil {
+	if k.Hint != "" {
+		return
+	}
+	// A sound copy in the cache would make the merge that brings the object back look like one that
+	// changes nothing, and the disk would stay as it is.
+	s.cache.forget(recordKey(k))
+	if s.cfg.Damaged != nil {
 		s.cfg.Damaged(k)
 	}
 }
