@@ -109,8 +109,8 @@ func (c *conn) outdated(d *deadline, err error) bool {
 	return d.below(d.set) == nil
 }
 
-// Read is that of net.Conn. Into a single byte net/http reads for no other reason than to
-// watch its client, so that may wait.
+// Read is that of net.Conn. Into a single byte, and without a deadline, net/http reads for no
+// other reason than to watch its client, so that may wait.
 func (c *conn) Read(p []byte) (n int, err error) {
 	if len(p) == 1 {
 		if err := c.watch(); err != nil {
@@ -172,6 +172,9 @@ func (c *conn) SetDeadline(t time.Time) error {
 func (c *conn) watch() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.read.want.IsZero() && !c.read.passed() {
+		return nil // the last byte of a buffer that is being filled
+	}
 	c.watching, c.seen, c.overdue = true, false, false
 	for !c.closed && !c.overdue && !c.read.passed() {
 		c.tick()

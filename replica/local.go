@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"cartwheel/quorum"
 	"cartwheel/storage"
@@ -45,8 +46,9 @@ type Local struct {
 		readers int // goroutines
 		closed  bool
 	}
-	reads sync.WaitGroup
-	end   sync.Once
+	closed atomic.Bool // before mu.closed
+	reads  sync.WaitGroup
+	end    sync.Once
 }
 
 var _ quorum.Local = (*Local)(nil)
@@ -69,7 +71,7 @@ var errUnsure = errors.New("replica: this node may have lost data and compares i
 // store on a slow disk must hold up neither a coordinator that has other replicas to ask nor a
 // connection, so every other read has a goroutine. They are kept: a new one would have to grow its stack first, which costs half as much as the read.
 func (l *Local) Read(q quorum.Read) {
-	if q.For == "" && !l.unsure(q.Partition) {
+	if q.For == "" && !l.closed.Load() && !l.unsure(q.Partition) {
 		if o, ok := l.store.GetCached(storeKey(q.Target)); ok {
 			q.Done(reply(q, o))
 			return
@@ -194,6 +196,7 @@ func (l *Local) Forward(f quorum.Forward) {
 // Close refuses further reads and waits for those under way. It may be called again. Writes
 // end with the store.
 func (l *Local) Close() {
+	l.closed.Store(true)
 	l.mu.Lock()
 	l.mu.closed = true
 	l.mu.Unlock()
