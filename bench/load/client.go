@@ -17,9 +17,11 @@ type loader struct {
 	link     *link
 	stream   *workload.Stream
 	schedule schedule
-	k        int64 // operations of the schedule that were begun
+	k        int64 // operations of the schedule that were begun, or are not to be
 	batch    []record
 	last     time.Duration // when the last operation ended
+	// measuring says that the warm-up is over, in an open loop that has one.
+	measuring bool
 }
 
 // work makes operations until the run ends.
@@ -49,6 +51,7 @@ func (c *loader) next() (time.Duration, bool) {
 	now := r.now()
 	begin := now
 	if r.config.Rate > 0 {
+		c.dropBacklog(now)
 		begin = c.schedule.due(c.k)
 		if begin >= r.end {
 			return 0, false
@@ -71,6 +74,20 @@ func (c *loader) next() (time.Duration, bool) {
 		r.begun.Add(1)
 	}
 	return begin, true
+}
+
+// dropBacklog ends the backlog of the warm-up with the warm-up: worked off in the measured time, it
+// would take the place of operations that count, and count for nothing itself.
+func (c *loader) dropBacklog(now time.Duration) {
+	warm := c.run.config.WarmUp
+	if now < warm || warm == 0 || c.measuring {
+		return
+	}
+	c.measuring = true
+	if skip := c.schedule.before(warm) - c.k; skip > 0 {
+		c.k += skip
+		c.run.begun.Add(skip)
+	}
 }
 
 // unsent counts the operations of an open loop that were due in the measured time and not begun.

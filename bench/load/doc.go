@@ -12,7 +12,7 @@
 // A run connects all clients, warms up without recording, measures, and lets the requests that are
 // under way end, for at most a second. Operations that were due in the measured time and could
 // not be sent before its end are counted as errors of the kind "unsent"; a backlog does not make
-// a run longer, and is not dropped silently.
+// a run longer, and is not dropped silently. That of the warm-up ends with the warm-up.
 //
 // # What is counted
 //
