@@ -22,13 +22,18 @@ import (
 //
 //	http     net/http with a gorilla/mux route that does nothing else
 //	calls    the transport's calls to the other replicas: two of a PUT, one of a GET
-//	storage  the commits of a PUT in three stores, the reads of a GET in two
+//	storage  Badger alone: a PUT's batched commits in three databases, each with the read before
+//	         the write; the reads of a GET in two
 //
-// cpu-us/op is user and system time of the servers; the generator is another process. The
-// cluster's line has the sum of the parts and how often the cluster costs it.
+// GET1 is a GET with r=1: no call, one read. cpu-us/op is user and system time of the servers; the
+// generator is another process. The cluster's line has the sum of the parts and how often the cluster
+// costs it; writes/batch is how many writes of a replica became durable together. A commit costs much
+// the same whatever is in it, and writers that do nothing else come in larger crowds: so part
+// storage-same-batch is Badger with batches as small as the cluster's were, and its x-of-parts is
+// what the cluster's would be with it.
 func BenchmarkCluster(b *testing.B) {
 	g := startGenerator(b)
-	cluster := startBenchCluster(b)
+	nodes, cluster := startBenchCluster(b)
 	if err := g.run("PUT", cluster, 0, benchKeys); err != nil {
 		b.Fatal(err)
 	}
@@ -36,35 +41,88 @@ func BenchmarkCluster(b *testing.B) {
 	peers := startBareCalls(b)
 	stores := startBareStores(b)
 	for _, op := range []struct {
-		method         string
+		name           string
 		calls, storage func(worker, i int) error
 	}{
 		{"PUT", peers.put, stores.put},
 		{"GET", peers.get, stores.get},
+		{"GET1", nil, stores.get1},
 	} {
-		var sum time.Duration
-		part := func(name string, run func(n int) error) (each time.Duration) {
-			b.Run(fmt.Sprintf("op=%s/part=%s", op.method, name), func(b *testing.B) {
-				b.ReportAllocs()
-				before, start := cpuTime(b), time.Now()
-				if err := run(b.N); err != nil {
-					b.Fatal(err)
-				}
-				used := cpuTime(b) - before
-				each = used / time.Duration(b.N)
-				b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "ops/s")
-				b.ReportMetric(microseconds(each), "cpu-us/op")
-				if name == "cluster" && sum > 0 {
-					b.ReportMetric(microseconds(sum), "parts-us/op")
-					b.ReportMetric(float64(each)/float64(sum), "x-of-parts")
-				}
-			})
-			return each
+		part := func(name string, p benchPart) benchPart {
+			b.Run(fmt.Sprintf("op=%s/part=%s", op.name, name), p.measure)
+			return p
 		}
-		sum += part("http", func(n int) error { return g.run(op.method, bare, 0, n) })
-		sum += part("calls", func(n int) error { return inParallel(n, op.calls) })
-		sum += part("storage", func(n int) error { return inParallel(n, op.storage) })
-		part("cluster", func(n int) error { return g.run(op.method, cluster, 0, n) })
+		web := part("http", benchPart{run: func(n int) error { return g.run(op.name, bare, 0, n) }, cost: new(benchCost)})
+		others := web.cost.cpu
+		if op.calls != nil {
+			calls := part("calls", benchPart{run: func(n int) error { return inParallel(n, op.calls) }, cost: new(benchCost)})
+			others += calls.cost.cpu
+		}
+		badger := benchPart{run: func(n int) error { return inParallel(n, op.storage) }, batches: stores.batches, cost: new(benchCost)}
+		part("storage", badger)
+		whole := part("cluster", benchPart{
+			run:     func(n int) error { return g.run(op.name, cluster, 0, n) },
+			batches: batchesOf(nodes), cost: new(benchCost),
+			parts: func(own time.Duration) (sum, all time.Duration) { return others + badger.cost.cpu, own },
+		})
+		if batch := whole.cost.batch; batch > 0 {
+			stores.limit(int(batch + 0.5))
+			badger.cost = new(benchCost)
+			badger.parts = func(own time.Duration) (sum, all time.Duration) { return others + own, whole.cost.cpu }
+			part("storage-same-batch", badger)
+		}
+	}
+}
+
+// benchPart is the whole of a request or a part of it.
+type benchPart struct {
+	run     func(n int) error
+	batches func() (batches, writes int64) // so far; may be nil
+	// parts, if not nil, returns the sum of the parts and what it is compared with; own is what this
+	// part took.
+	parts func(own time.Duration) (sum, all time.Duration)
+	cost  *benchCost // of the last run
+}
+
+// benchCost is what one operation took.
+type benchCost struct {
+	cpu   time.Duration
+	batch float64 // writes in one, 0 without any
+}
+
+func (p benchPart) measure(b *testing.B) {
+	b.ReportAllocs()
+	batches := p.batches
+	if batches == nil {
+		batches = func() (int64, int64) { return 0, 0 }
+	}
+	batches0, writes0 := batches()
+	before, start := cpuTime(b), time.Now()
+	if err := p.run(b.N); err != nil {
+		b.Fatal(err)
+	}
+	*p.cost = benchCost{cpu: (cpuTime(b) - before) / time.Duration(b.N)}
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "ops/s")
+	b.ReportMetric(microseconds(p.cost.cpu), "cpu-us/op")
+	if n, writes := batches(); n > batches0 {
+		p.cost.batch = float64(writes-writes0) / float64(n-batches0)
+		b.ReportMetric(p.cost.batch, "writes/batch")
+	}
+	if p.parts != nil {
+		sum, all := p.parts(p.cost.cpu)
+		b.ReportMetric(microseconds(sum), "parts-us/op")
+		b.ReportMetric(float64(all)/float64(max(sum, 1)), "x-of-parts")
+	}
+}
+
+// batchesOf returns a count of the batches of all nodes, and of the writes in them.
+func batchesOf(nodes []*Node) func() (batches, writes int64) {
+	return func() (batches, writes int64) {
+		for _, n := range nodes {
+			s := n.store.Stats()
+			batches, writes = batches+s.Batches, writes+s.Puts+s.Merges
+		}
+		return batches, writes
 	}
 }
 
@@ -107,8 +165,8 @@ func inParallel(n int, do func(worker, i int) error) error {
 	return first
 }
 
-// startBenchCluster returns the HTTP addresses of three nodes that serve.
-func startBenchCluster(b *testing.B) []string {
+// startBenchCluster returns three nodes that serve and their HTTP addresses.
+func startBenchCluster(b *testing.B) ([]*Node, []string) {
 	dir := b.TempDir() // its removal is the last thing to happen
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -138,7 +196,12 @@ func startBenchCluster(b *testing.B) []string {
 		awaitReady(b, addr)
 	}
 	// One value per key, so that objects keep their size.
-	req, err := http.NewRequest("PUT", "http://"+addrs[0]+"/buckets/bench/props", strings.NewReader(`{"props":{"last_write_wins":true}}`))
+	setBenchProps(b, addrs[0], "bench", `{"props":{"last_write_wins":true}}`)
+	return nodes, addrs
+}
+
+func setBenchProps(b *testing.B, addr, bucket, props string) {
+	req, err := http.NewRequest("PUT", "http://"+addr+"/buckets/"+bucket+"/props", strings.NewReader(props))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -151,7 +214,6 @@ func startBenchCluster(b *testing.B) []string {
 	if resp.StatusCode != http.StatusNoContent {
 		b.Fatalf("set properties: %s", resp.Status)
 	}
-	return addrs
 }
 
 func awaitReady(b *testing.B, addr string) {

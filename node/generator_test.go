@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const (
@@ -74,35 +76,52 @@ func startGenerator(b *testing.B) *generator {
 }
 
 // run makes n requests, for the keys from first on, over connections to the addresses in turn.
-func (g *generator) run(method string, addrs []string, first, n int) error {
-	if _, err := fmt.Fprintf(g.in, "%s %s %d %d\n", method, strings.Join(addrs, ","), first, n); err != nil {
-		return err
+func (g *generator) run(op string, addrs []string, first, n int) error {
+	_, err := g.timed(op, addrs, first, benchKeys, n)
+	return err
+}
+
+// timed makes n requests for the span keys from first on, again and again, and returns how long they
+// took on average.
+func (g *generator) timed(op string, addrs []string, first, span, n int) (mean time.Duration, err error) {
+	if _, err := fmt.Fprintf(g.in, "%s %s %d %d %d\n", op, strings.Join(addrs, ","), first, span, n); err != nil {
+		return 0, err
 	}
 	answer, err := g.out.ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("generator: %w", err)
+		return 0, fmt.Errorf("generator: %w", err)
 	}
-	if answer = strings.TrimSpace(answer); answer != "ok" {
-		return fmt.Errorf("generator: %s", answer)
+	if _, err := fmt.Sscanf(answer, "ok %d", &mean); err != nil {
+		return 0, fmt.Errorf("generator: %s", strings.TrimSpace(answer))
 	}
-	return nil
+	return mean, nil
 }
 
-// generate is the child's side: one line with an order, one line with its outcome.
+// load is the child's side.
+type load struct {
+	conns    map[string][]*rawConn // by the list of addresses
+	mu       sync.Mutex
+	contexts map[int]string // of objects that were read for it, by key
+}
+
+// generate obeys: one line with an order, one line with its outcome.
 func generate(in io.Reader, out io.Writer) error {
-	open := map[string][]*rawConn{}
+	l := &load{conns: map[string][]*rawConn{}, contexts: map[int]string{}}
 	for lines := bufio.NewScanner(in); ; {
 		if !lines.Scan() {
 			return lines.Err()
 		}
-		var method, to string
-		var first, n int
-		if _, err := fmt.Sscanf(lines.Text(), "%s %s %d %d", &method, &to, &first, &n); err != nil {
+		var o order
+		var op, to string
+		if _, err := fmt.Sscanf(lines.Text(), "%s %s %d %d %d", &op, &to, &o.first, &o.span, &o.n); err != nil {
 			return err
 		}
-		answer := "ok"
-		if err := obey(open, method, to, first, n); err != nil {
+		o.request = benchRequests[op]
+		answer := ""
+		if err := l.obey(&o, to); err != nil {
 			answer = err.Error()
+		} else {
+			answer = fmt.Sprintf("ok %d", o.took.Load()/int64(max(1, o.n)))
 		}
 		if _, err := fmt.Fprintln(out, answer); err != nil {
 			return err
@@ -110,20 +129,27 @@ func generate(in io.Reader, out io.Writer) error {
 	}
 }
 
-func obey(open map[string][]*rawConn, method, to string, first, n int) error {
-	conns := open[to]
+// order is a number of requests that the connections share.
+type order struct {
+	request        benchRequest
+	first, span, n int
+	next           atomic.Int64
+	took           atomic.Int64 // nanoseconds of all requests together
+}
+
+func (l *load) obey(o *order, to string) error {
+	conns := l.conns[to]
 	for addrs := strings.Split(to, ","); len(conns) < benchConns; {
 		nc, err := net.Dial("tcp", addrs[len(conns)%len(addrs)])
 		if err != nil {
 			return err
 		}
-		conns = append(conns, &rawConn{Conn: nc, r: bufio.NewReaderSize(nc, 8<<10)})
+		conns = append(conns, &rawConn{Conn: nc, r: bufio.NewReaderSize(nc, 8<<10), load: l})
 	}
-	open[to] = conns
-	var next atomic.Int64
+	l.conns[to] = conns
 	errs := make(chan error, len(conns))
 	for _, c := range conns {
-		go func() { errs <- c.requests(method, first, n, &next) }()
+		go func() { errs <- c.requests(o) }()
 	}
 	var failed error
 	for range conns {
@@ -131,68 +157,136 @@ func obey(open map[string][]*rawConn, method, to string, first, n int) error {
 			failed = err
 		}
 	}
+	if failed != nil { // answers may be left in them
+		for _, c := range conns {
+			c.Close()
+		}
+		delete(l.conns, to)
+	}
 	return failed
 }
+
+// benchRequest is one kind of request.
+type benchRequest struct {
+	method, bucket, query, header string
+
+	want  string // status
+	least int    // bytes of the answer's body
+	most  int
+
+	learns, knows bool // the answer's context is kept for the key; the request sends the one kept
+}
+
+const (
+	accept      = "Accept: multipart/mixed, */*;q=0.5\r\n"
+	benchParts  = benchSiblings * benchBytes
+	partHeaders = 400 // of one value, at most
+)
+
+// benchRequests has the kinds by their names. In the bucket "many" objects keep all values.
+var benchRequests = map[string]benchRequest{
+	"PUT":  {method: "PUT", bucket: "bench", want: "204"},
+	"GET":  {method: "GET", bucket: "bench", want: "200", least: benchBytes, most: benchBytes},
+	"GET1": {method: "GET", bucket: "bench", query: "?r=1", want: "200", least: benchBytes, most: benchBytes},
+
+	"ADD":      {method: "PUT", bucket: "many", want: "204"},
+	"PLAIN":    {method: "GET", bucket: "many", query: "?r=2", header: accept, want: "200", least: benchBytes, most: benchBytes, learns: true},
+	"SIBLINGS": {method: "GET", bucket: "many", query: "?r=2", header: accept, want: "300", least: benchParts, most: benchParts + benchSiblings*partHeaders, learns: true},
+	"RESOLVE":  {method: "PUT", bucket: "many", query: "?w=2", want: "204", knows: true},
+}
+
+// append appends the request for a key.
+func (r benchRequest) append(b []byte, key int, context string) []byte {
+	b = fmt.Appendf(b, "%s /buckets/%s/keys/key-%06d%s HTTP/1.1\r\nHost: a\r\n%s", r.method, r.bucket, key, r.query, r.header)
+	if r.knows {
+		b = fmt.Appendf(b, "X-Riak-Vclock: %s\r\n", context)
+	}
+	if r.method == "PUT" {
+		b = fmt.Appendf(b, "Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", benchBytes)
+		return append(b, benchBody...)
+	}
+	return append(b, "\r\n"...)
+}
+
+var benchBody = benchValue()
 
 // rawConn is an HTTP client that knows no more than it needs.
 type rawConn struct {
 	net.Conn
-	r *bufio.Reader
+	r    *bufio.Reader
+	load *load
 }
 
-const keyMark = "key-000000"
-
-// requests makes every request whose number it draws from next, below n.
-func (c *rawConn) requests(method string, first, n int, next *atomic.Int64) error {
-	head, want := "GET /buckets/bench/keys/"+keyMark+" HTTP/1.1\r\nHost: a\r\n\r\n", "200"
-	if method == "PUT" {
-		head, want = "PUT /buckets/bench/keys/"+keyMark+" HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\nContent-Length: "+
-			strconv.Itoa(benchBytes)+"\r\n\r\n"+string(benchValue()), "204"
-	}
-	request := []byte(head)
-	digits := request[strings.Index(head, keyMark)+len("key-"):][:6]
+// requests makes every request whose number it draws from the order.
+func (c *rawConn) requests(o *order) error {
+	var request []byte
 	for {
-		i := int(next.Add(1)) - 1
-		if i >= n {
+		i := int(o.next.Add(1)) - 1
+		if i >= o.n {
 			return nil
 		}
-		copy(digits, fmt.Sprintf("%06d", (first+i)%benchKeys))
+		key, context := o.first+i%o.span, ""
+		if o.request.knows {
+			if context = c.load.context(key, ""); context == "" {
+				return fmt.Errorf("key %d has no context: it was not read before", key)
+			}
+		}
+		request = o.request.append(request[:0], key, context)
+		start := time.Now()
 		if _, err := c.Write(request); err != nil {
 			return err
 		}
-		if err := c.answer(want); err != nil {
+		learnt, err := c.answer(o.request)
+		if err != nil {
 			return err
+		}
+		o.took.Add(int64(time.Since(start)))
+		if o.request.learns {
+			c.load.context(key, learnt)
 		}
 	}
 }
 
-// answer reads one answer and checks its status and, of a value, its length.
-func (c *rawConn) answer(want string) error {
+// context returns what is kept for a key, or keeps what is new.
+func (l *load) context(key int, learnt string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if learnt != "" {
+		l.contexts[key] = learnt
+	}
+	return l.contexts[key]
+}
+
+// answer reads one answer, checks its status and length, and returns its context if that is wanted.
+func (c *rawConn) answer(r benchRequest) (context string, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
-		return err
+		return "", err
 	}
-	if len(line) < 12 || string(line[9:12]) != want {
-		return fmt.Errorf("answer %q, want status %s", line, want)
+	if len(line) < 12 || string(line[9:12]) != r.want {
+		return "", fmt.Errorf("answer %q, want status %s", line, r.want)
 	}
 	size := 0
 	for {
 		line, err := c.r.ReadSlice('\n')
 		if err != nil {
-			return err
+			return "", err
 		}
 		if len(line) <= 2 {
 			break
 		}
 		if rest, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
 			if size, err = strconv.Atoi(string(bytes.TrimSpace(rest))); err != nil {
-				return err
+				return "", err
 			}
 		}
+		if rest, ok := bytes.CutPrefix(line, []byte("X-Riak-Vclock: ")); ok && r.learns {
+			context = string(bytes.TrimSpace(rest))
+		}
 	}
-	if want == "200" && size != benchBytes {
-		return fmt.Errorf("a value of %d bytes", size)
+	if size < r.least || size > r.most {
+		return "", fmt.Errorf("a body of %d bytes, want %d to %d", size, r.least, r.most)
 	}
 	_, err = c.r.Discard(size)
-	return err
+	return context, err
 }

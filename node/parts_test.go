@@ -3,6 +3,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -13,9 +14,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"cartwheel/ring"
-	"cartwheel/storage"
+	"cartwheel/storage/storagetest"
 	"cartwheel/transport"
-	"cartwheel/vclock"
 )
 
 // startBareHTTP returns the address of a server that routes and does nothing else.
@@ -108,13 +108,16 @@ func (c *bareCalls) get(worker, i int) error {
 	return c.call(at, transport.Request{Kind: bareRead, Budget: 5 * time.Second, Payload: c.read}, at+1+i%2)
 }
 
-// bareStores is three stores, and every object is in all of them.
-type bareStores struct{ stores [3]*storage.Store }
+// bareStores is three databases with nothing around them, and every key is in all of them.
+type bareStores struct {
+	stores [3]*storagetest.Bare
+	value  []byte
+}
 
 func startBareStores(b *testing.B) *bareStores {
-	s := new(bareStores)
+	s := &bareStores{value: benchValue()}
 	for i := range s.stores {
-		st, err := storage.Open(storage.Config{Dir: b.TempDir()})
+		st, err := storagetest.OpenBare(b.TempDir())
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -131,26 +134,21 @@ func startBareStores(b *testing.B) *bareStores {
 	return s
 }
 
-func storageKey(i int) storage.Key {
+// storageKey is as long as the key that a node's store has for such an object.
+func storageKey(i int) []byte {
 	i %= benchKeys
-	return storage.Key{Partition: uint16(i % 256), Name: ring.Key{Bucket: "bench", Key: fmt.Sprintf("key-%06d", i)}.Name()}
+	key := binary.BigEndian.AppendUint16([]byte{2}, uint16(i%256))
+	return append(key, ring.Key{Bucket: "bench", Key: fmt.Sprintf("key-%06d", i)}.Name()...)
 }
 
-// put commits a write in one store and, when it has its dot, in the others, as a
-// coordinator does.
-func (s *bareStores) put(worker, i int) error {
-	at, key := worker%3, storageKey(i)
-	done := make(chan error, 3)
-	s.stores[at].Put(storage.Put{
-		Key: key, Write: vclock.Write{TakeLocal: true, Value: benchValue()},
-		Minted: func(o vclock.Object) {
-			for j := 1; j < 3; j++ {
-				s.stores[(at+j)%3].Merge(storage.Merge{Key: key, Object: o, Done: func(err error) { done <- err }})
-			}
-		},
-		Done: func(_ vclock.Object, err error) { done <- err },
-	})
-	for range 3 {
+// put commits a write in all stores at once: no replica needs to wait for another one.
+func (s *bareStores) put(_, i int) error {
+	key := storageKey(i)
+	done := make(chan error, len(s.stores))
+	for _, st := range s.stores {
+		st.Put(key, s.value, func(err error) { done <- err })
+	}
+	for range s.stores {
 		if err := <-done; err != nil {
 			return err
 		}
@@ -159,15 +157,35 @@ func (s *bareStores) put(worker, i int) error {
 }
 
 func (s *bareStores) get(worker, i int) error {
-	at, key := worker%3, storageKey(i)
-	for j := range 2 {
-		o, err := s.stores[(at+j)%3].Get(key)
-		if err != nil {
-			return err
-		}
-		if o.Missing() {
-			return fmt.Errorf("key %q is missing", key.Name)
-		}
+	if err := s.get1(worker, i); err != nil {
+		return err
+	}
+	return s.get1(worker+1, i)
+}
+
+func (s *bareStores) get1(worker, i int) error {
+	key := storageKey(i)
+	switch value, err := s.stores[worker%3].Get(key); {
+	case err != nil:
+		return err
+	case len(value) != benchBytes:
+		return fmt.Errorf("key %q has %d bytes", key, len(value))
 	}
 	return nil
+}
+
+// batches counts the batches of all stores, and the writes in them.
+func (s *bareStores) batches() (batches, writes int64) {
+	for _, st := range s.stores {
+		b, w := st.Batches()
+		batches, writes = batches+b, writes+w
+	}
+	return batches, writes
+}
+
+// limit makes n the largest batch of each store.
+func (s *bareStores) limit(n int) {
+	for _, st := range s.stores {
+		st.Limit(n)
+	}
 }

@@ -40,7 +40,7 @@ func Rules() []Rule {
 		{Package: "node",
 			Imports: []string{"vclock", "ring", "paxos", "datadir", "storage", "transport", "props", "quorum", "replica",
 				"gossip", "pace", "transfer", "hintedhandoff", "antientropy", "rebalance", "httpapi"},
-			Tests: []string{"client"},
+			Tests: []string{"client", "storage/storagetest"},
 			Why:   "node is the wiring of one node; the client and the commands are users of a node, not parts of one"},
 		{Package: "client",
 			Tests: []string{"node"},
@@ -97,7 +97,7 @@ func Owners() []Owner {
 	commandLine := []string{"cmd/cartwheel"}
 	return []Owner{
 		{"github.com/hashicorp/memberlist", []string{"gossip"}, one},
-		{"github.com/dgraph-io/badger/v4", []string{"storage"}, one},
+		{"github.com/dgraph-io/badger/v4", []string{"storage", "storage/storagetest"}, "one store stands on it; storagetest has it bare, to measure what that store costs"},
 		{"github.com/gorilla/mux", []string{"httpapi", "node"}, "routes are made in httpapi; in node only the benchmark has it, to measure what a request costs without us"},
 		{"github.com/prometheus/client_golang", []string{"httpapi"}, "counters are plain structs of their packages; exporting them is the work of httpapi"},
 		{"github.com/cespare/xxhash/v2", []string{"ring", "antientropy"}, "placement and trees are defined by this hash; nobody else may come to depend on its values"},

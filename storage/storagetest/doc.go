@@ -1,5 +1,5 @@
 // Package storagetest makes from a running store's directory what a power cut, or the kill of the
-// process, would leave of it.
+// process, would leave of it. It also has [Bare], the least that a store on Badger can be, to measure by.
 //
 // # What a power cut leaves
 //
@@ -33,4 +33,10 @@
 //
 // It needs Linux and a file system on a disk: a tmpfs is never clean. Elsewhere CrashCopy returns an
 // error that wraps errors.ErrUnsupported. It may run inside a synctest bubble.
+//
+// # Bare
+//
+// A [Bare] keeps bytes under keys in a Badger with a store's sizes and syncs, and its one goroutine
+// commits in batches as a store's does. It has no objects, clocks, checksums, cache or limits, so that
+// what a store costs beyond it is the store's own. It is for benchmarks, not for data.
 package storagetest
