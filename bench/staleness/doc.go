@@ -50,8 +50,9 @@
 //
 // # Bounds
 //
-// A run takes [Config].For and some tens of milliseconds; at its end requests under way are cut. The
-// looks at the nodes' samples may take [Config].Timeout more for each node that is silent. It holds at most two connections per client, and one per target besides. Of measured times 4,096
+// A run takes [Config].For and some tens of milliseconds; at its end requests under way are cut.
+// Looking at the nodes' samples may take [Config].Timeout more for each node that is silent. A run
+// holds at most two connections per client, and one per target besides. Of measured times 4,096
 // per delay and kind are kept, chosen at random. After an error a probe waits 20 ms: a dead node
 // is asked some 50 times per second by each of its probes.
 //

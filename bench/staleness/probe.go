@@ -112,6 +112,21 @@ type written struct {
 	sent         int64 // the writer's own
 	acknowledged atomic.Int64
 	context      atomic.Pointer[[]byte] // of the reader's last answer
+
+	mu     sync.Mutex
+	failed []int64 // versions that were not acknowledged, rising; a few per second at most
+}
+
+// between returns how many versions above seen, up to last, were acknowledged.
+func (w *written) between(seen, last int64) int64 {
+	if seen >= last {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from, _ := slices.BinarySearch(w.failed, seen+1)
+	to, _ := slices.BinarySearch(w.failed, last+1)
+	return last - seen - int64(to-from)
 }
 
 // write writes the next version.
@@ -123,6 +138,10 @@ func (r *run) write(_ context.Context, key string, s *written, at *session, rng 
 	}
 	begin := time.Now()
 	if err := at.put(key, appendValue(nil, s.sent, r.cfg.ValueBytes), context); err != nil {
+		// Its number is not used again: the write may yet appear.
+		s.mu.Lock()
+		s.failed = append(s.failed, s.sent)
+		s.mu.Unlock()
 		return err
 	}
 	s.acknowledged.Store(s.sent)
@@ -146,7 +165,7 @@ func (r *run) follow(ctx context.Context, key string, s *written, at *session, r
 	t.gets.add(rng, time.Since(begin))
 	context = slices.Clone(context)
 	s.context.Store(&context)
-	missed := max(acknowledged-seen, 0)
+	missed := s.between(seen, acknowledged)
 	t.missed[min(missed, int64(len(t.missed)-1))]++
 	return nil
 }
