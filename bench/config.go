@@ -48,6 +48,8 @@ const (
 	// maxValue is what a node takes.
 	maxValue = 1 << 20
 	longest  = 24 * time.Hour
+	// longestText is what users read of it.
+	longestText = "24h"
 	// leastFault is the shortest part of a cell in which a fault can be told from its begin and end.
 	leastFault = 500 * time.Millisecond
 )
@@ -115,6 +117,7 @@ func (c Config) plan() (p plan, err error) {
 	for _, target := range c.Targets {
 		address, err := hostPort(target)
 		note(err)
+		complain(err == nil && slices.Contains(p.addresses, address), "the target %q is named twice", target)
 		p.addresses = append(p.addresses, address)
 	}
 	p.workload, err = workload.Parse(c.Workload)
@@ -132,10 +135,10 @@ func (c Config) plan() (p plan, err error) {
 	complain(err == nil && p.sizes.Max > maxValue, "values of %d bytes: nodes take up to %d", p.sizes.Max, maxValue)
 	complain(c.Clients < 1 || c.Clients > 20_000, "%d clients: choose from 1 to 20000", c.Clients)
 	complain(!(c.Rate >= 0 && c.Rate <= 1e7), "a rate of %v per second: choose up to 10 million, or 0 for a closed loop", c.Rate)
-	complain(c.WarmUp < 0 || c.WarmUp > longest, "a warm-up of %v: choose from 0 to %v", c.WarmUp, longest)
-	complain(c.For < 10*time.Millisecond || c.For > longest, "%v for each cell: choose from 10ms to %v", c.For, longest)
-	complain(c.Timeout < time.Millisecond || c.Timeout > time.Hour, "a timeout of %v: choose from 1ms to 1h", c.Timeout)
-	complain(c.StalenessFor < 100*time.Millisecond || c.StalenessFor > longest, "%v of staleness: choose from 100ms to %v", c.StalenessFor, longest)
+	complain(c.WarmUp < 0 || c.WarmUp > longest, "--warm-up %v: choose from 0 to %s", c.WarmUp, longestText)
+	complain(c.For < 10*time.Millisecond || c.For > longest, "--for %v: choose from 10ms to %s for each cell", c.For, longestText)
+	complain(c.Timeout < time.Millisecond || c.Timeout > time.Hour, "--timeout %v: choose from 1ms to 1h", c.Timeout)
+	complain(c.StalenessFor < 100*time.Millisecond || c.StalenessFor > longest, "--staleness-for %v: choose from 100ms to %s", c.StalenessFor, longestText)
 	complain(c.Staleness && len(c.Targets) < 2, "staleness with %d target: name at least two nodes, one to write through and one to read through", len(c.Targets))
 	complain(c.Prefix == "" || strings.ContainsFunc(c.Prefix, func(r rune) bool { return r <= ' ' || r == '/' }),
 		"the prefix %q of the buckets' names: choose one without spaces and slashes", c.Prefix)
@@ -174,7 +177,7 @@ func (c Config) checkN(m Matrix) (errs []error) {
 // checkFaults checks what is to go wrong.
 func (c Config) checkFaults() (errs []error) {
 	if (c.Chaos == "") != (len(c.During) == 0) {
-		errs = append(errs, fmt.Errorf("bench: faults need both the chaos control's URL and their kinds (%s)", strings.Join(Faults(), ", ")))
+		errs = append(errs, fmt.Errorf("bench: faults need both --chaos, the URL of the chaos control, and --during, their kinds (%s)", strings.Join(Faults(), ", ")))
 	}
 	if c.Chaos != "" {
 		to, err := control.New(c.Chaos)
@@ -190,8 +193,8 @@ func (c Config) checkFaults() (errs []error) {
 		}
 	}
 	if part := c.For / time.Duration(2*len(c.During)+1); len(c.During) > 0 && part < leastFault {
-		errs = append(errs, fmt.Errorf("bench: %v for each cell leave %v for each fault and each calm; %v is the least, so choose %v or more",
-			c.For, part, leastFault, leastFault*time.Duration(2*len(c.During)+1)))
+		errs = append(errs, fmt.Errorf("bench: --for %v leaves %v for each fault and each calm; %v is the least, so choose %v or more",
+			c.For, part.Round(time.Millisecond), leastFault, leastFault*time.Duration(2*len(c.During)+1)))
 	}
 	return errs
 }
@@ -203,6 +206,9 @@ func hostPort(target string) (string, error) {
 		full = "http://" + target
 	}
 	u, err := url.Parse(full)
+	if err == nil && u.Scheme == "https" {
+		return "", fmt.Errorf("the target %q: nodes speak no TLS; use http://HOST:PORT", target)
+	}
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
 		return "", fmt.Errorf("the target %q: use http://HOST:PORT", target)
 	}

@@ -228,13 +228,13 @@ func TestProgress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	last := r.Progress() // before the run, whose first phase may be short
+	phases := map[string]bool{last.Phase: true}
 	done := make(chan error, 1)
 	go func() {
 		_, err := r.Do(t.Context())
 		done <- err
 	}()
-	phases := map[string]bool{}
-	last := r.Progress()
 	for {
 		select {
 		case err := <-done:

@@ -35,8 +35,9 @@
 //
 // Latencies are independent of each other. On a real machine they are not: a stall of a
 // disk that replicas share delays all of them, and what is slow for the write is slow for the
-// read after it. [Model].Writes keeps together what was measured of one write. A read that is slow asks further replicas, which makes it fresher; repair,
-// hints and exchanges do too. No replica fails: what a fault does to freshness must be measured.
+// read after it. [Model].Writes keeps together what was measured of one write. A read that is
+// slow asks further replicas, which makes it fresher; repair, hints and exchanges do too. No
+// replica fails: what a fault does to freshness must be measured.
 //
 // # Promises
 //

@@ -186,15 +186,74 @@ func cpuPerOp(c *result.Cell, uses ...result.Use) float64 {
 // atOnce is how long after the acknowledgement, in microseconds, a read still begins "at once".
 const atOnce = 50
 
-// freshAtOnce is the observed probability that a read that began at the acknowledgement was
-// answered with the write; not a number if it was not measured.
-func freshAtOnce(c *result.Cell) float64 {
+// readsAtOnce returns how many reads began at the acknowledgement of a write, and how many of them
+// were answered with it; 0 of 0 if that was not measured.
+func readsAtOnce(c *result.Cell) (fresh, reads int64) {
 	if c.Staleness != nil {
 		for _, f := range c.Staleness.Times {
 			if f.Delay <= atOnce && f.Reads > 0 {
-				return float64(f.Fresh) / float64(f.Reads)
+				return f.Fresh, f.Reads
 			}
 		}
 	}
-	return math.NaN()
+	return 0, 0
+}
+
+// freshAtOnce is the share of them; not a number if it was not measured.
+func freshAtOnce(c *result.Cell) float64 {
+	fresh, reads := readsAtOnce(c)
+	if reads == 0 {
+		return math.NaN()
+	}
+	return float64(fresh) / float64(reads)
+}
+
+// measuredFresh reports whether any cell has it.
+func measuredFresh(cells []result.Cell) bool {
+	return slices.ContainsFunc(cells, func(c result.Cell) bool { return usable(freshAtOnce(&c)) })
+}
+
+// fewestAtOnce is the least number of reads of a cell that has it; 0 if none has.
+func fewestAtOnce(cells []result.Cell) int64 {
+	var least int64
+	for i := range cells {
+		if _, reads := readsAtOnce(&cells[i]); reads > 0 && (least == 0 || reads < least) {
+			least = reads
+		}
+	}
+	return least
+}
+
+// unknownCPU returns the cells whose processor time is not known, and why; "" if there is none.
+func unknownCPU(cells []result.Cell) (of []string, why string) {
+	var nodes []string
+	for i := range cells {
+		c := &cells[i]
+		if op(c, all) == nil || usable(cpuPerOp(c, c.Nodes...)) {
+			continue
+		}
+		of = append(of, cellName(c))
+		for _, u := range c.Nodes {
+			if u.CPUSeconds == 0 {
+				nodes = insert(nodes, clip(u.Name, 24))
+			}
+		}
+	}
+	switch {
+	case len(of) == 0:
+		return nil, ""
+	case len(nodes) == 0:
+		nodes = []string{"the nodes"}
+	}
+	return of, "no processor time of " + listed(nodes) + " (restarted, or not reached)"
+}
+
+// listed joins names, and says how many more there are.
+func listed(names []string) string {
+	const most = 6
+	text := strings.Join(names[:min(len(names), most)], ", ")
+	if left := len(names) - most; left > 0 {
+		text += fmt.Sprintf(" and %d more", left)
+	}
+	return text
 }

@@ -1,7 +1,9 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +67,7 @@ func machine(m result.Machine) string {
 	return join(", ", known(m.CPU), plural(m.Cores, "core"), used, memory)
 }
 
-func plural(n int, noun string) string {
+func plural[T int | int64](n T, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
@@ -166,20 +168,23 @@ func errorText(o *result.Op) string {
 	if errorsOf(o) == 0 {
 		return "0"
 	}
-	var sorts []string
-	for name := range o.Errors {
-		sorts = append(sorts, name)
-	}
-	slices.Sort(sorts)
+	return fmt.Sprintf("%s (%s)", thousands(errorsOf(o)), errorKinds(o.Errors))
+}
+
+// errorKinds prints the kinds of errors with their numbers, the most frequent first.
+func errorKinds(errs map[string]int64) string {
+	sorts := slices.SortedFunc(maps.Keys(errs), func(a, b string) int {
+		return cmp.Or(cmp.Compare(errs[b], errs[a]), cmp.Compare(a, b))
+	})
 	var parts []string
 	for _, name := range sorts {
-		parts = append(parts, thousands(o.Errors[name])+" "+clip(name, 24))
+		parts = append(parts, clip(name, 24)+" "+thousands(errs[name]))
 	}
 	const named = 4
 	if len(parts) > named {
 		parts = append(parts[:named], "…")
 	}
-	return fmt.Sprintf("%s (%s)", thousands(errorsOf(o)), strings.Join(parts, ", "))
+	return strings.Join(parts, ", ")
 }
 
 // nodeTable is what the nodes said of themselves.

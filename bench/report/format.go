@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -65,6 +66,14 @@ type unit struct {
 // inMicros prints a time given in microseconds.
 func inMicros(v float64) string { return scaled(v, timeUnits(), threeDigits) }
 
+// Time prints a time as the table does, with three digits; a dash if it is not above 0.
+func Time(d time.Duration) string {
+	if d <= 0 {
+		return dash
+	}
+	return inMicros(float64(d) / float64(time.Microsecond))
+}
+
 // tickMicros prints a round time for an axis.
 func tickMicros(v float64) string { return scaled(v, timeUnits(), significant) }
 
@@ -121,6 +130,32 @@ func percent(p float64) string {
 	}
 	s := strconv.FormatFloat(p*100, 'f', 2, 64)
 	return strings.TrimRight(strings.TrimRight(s, "0"), ".") + " %"
+}
+
+// shareOf prints which share of all were hits.
+func shareOf(hits, of int64) string {
+	if of <= 0 {
+		return dash
+	}
+	return shareText(float64(hits)/float64(of), of)
+}
+
+// shareText prints a share of so many with no more digits than they can tell. Only all are 100 %, and
+// only none 0 %.
+func shareText(p float64, of int64) string {
+	const (
+		tell = 1000 // from so many on decimals say something
+		most = 0.995
+	)
+	switch {
+	case of >= tell || !(p > 0 && p < 1):
+		return percent(p)
+	case p >= most:
+		return "> 99 %"
+	case p < 1-most:
+		return "< 1 %"
+	}
+	return strconv.FormatFloat(p*100, 'f', 0, 64) + " %"
 }
 
 // clip returns at most n characters of s on one line.

@@ -47,11 +47,10 @@ func metrics(cells []result.Cell) []metric {
 				}})
 		}
 	}
-	for i := range cells {
-		if usable(freshAtOnce(&cells[i])) {
-			return append(list, metric{id: "fresh", title: "Fresh reads right after a write",
-				format: percent, zoomed: true, value: freshAtOnce})
-		}
+	if measuredFresh(cells) {
+		of := fewestAtOnce(cells)
+		format := func(p float64) string { return shareText(p, of) }
+		list = append(list, metric{id: "fresh", title: "Fresh reads right after a write", format: format, zoomed: true, value: freshAtOnce})
 	}
 	return list
 }

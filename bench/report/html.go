@@ -22,6 +22,7 @@ type page struct {
 	Light, Dark template.CSS
 	Facts       []fact
 	Summary     table
+	Notes       []string // of the summary
 	Nodes       table
 	Sections    []drawnSection
 	Schema      string
@@ -46,7 +47,7 @@ func HTML(w io.Writer, run *result.Run) error {
 	if err != nil {
 		return fmt.Errorf("parse page: %w", err)
 	}
-	p := page{Title: title(run), Command: printable(run.Command), Facts: facts(run), Summary: summary(run), Nodes: nodeTable(run.Cluster),
+	p := page{Title: title(run), Command: printable(run.Command), Facts: facts(run), Summary: summary(run), Notes: notes(run), Nodes: nodeTable(run.Cluster),
 		Light: template.CSS(variables(false)), Dark: template.CSS(variables(true)), Schema: run.Schema}
 	for _, s := range sections(run) {
 		d := drawnSection{section: s}
@@ -122,6 +123,9 @@ func overview(run *result.Run) section {
 // cpuSection shows what the nodes and the generator used.
 func cpuSection(run *result.Run) section {
 	s := section{ID: "cpu", Title: "Processor time", charts: cpuCharts(run.Cells)}
+	if of, why := unknownCPU(run.Cells); why != "" {
+		s.Notes = append(s.Notes, "Not drawn: "+listed(of)+": "+why+".")
+	}
 	t := table{Caption: "Processes by cell", Head: []string{"cell", "process", "CPU time", "CPU per operation", "memory at the end"}}
 	for i := range run.Cells {
 		c := &run.Cells[i]

@@ -178,8 +178,8 @@ func checkName(t *testing.T, name string) {
 	if err := Table(&b, run, false); err != nil {
 		t.Fatal(err)
 	}
-	if lines := strings.Count(b.String(), "\n"); lines != 3 || strings.ContainsAny(b.String(), "\x1b\x00\r\u202e") || !utf8.ValidString(b.String()) {
-		t.Errorf("%q: the table has %d lines, want 3, or control characters: %q", name, lines, b.String())
+	if lines := strings.Count(b.String(), "\n"); lines != 3+len(notes(run)) || strings.ContainsAny(b.String(), "\x1b\x00\r\u202e") || !utf8.ValidString(b.String()) {
+		t.Errorf("%q: the table has %d lines, or control characters: %q", name, lines, b.String())
 	}
 }
 
@@ -324,9 +324,11 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "" +
-		"cell                             ops/s      p50      p99    p99.9  errors  CPU/op  P(fresh at 0)\n" +
-		"N=3 R=1 W=1                     49,460  1.16 ms  7.51 ms  16.9 ms       0  143 µs         89.3 %\n" +
-		"N=3 R=2 W=2 during kill, pause  32,494  1.72 ms  11.1 ms  25.0 ms     307  169 µs              –\n"
+		"cell                             ops/s  get p50  get p99  put p50  put p99  errors  CPU/op  P(fresh at 0)\n" +
+		"N=3 R=1 W=1                     49,460   420 µs  1.52 ms  1.90 ms  6.26 ms       0  143 µs         89.3 %\n" +
+		"N=3 R=2 W=2 during kill, pause  32,494   680 µs  2.76 ms  2.75 ms  10.4 ms     307  169 µs              –\n" +
+		"P(fresh at 0): share of reads that saw a write just acknowledged; of 2,000 or more\n" +
+		"errors of N=3 R=2 W=2 during kill, pause: 503 212, timeout 64, connection 31\n"
 	if plain.String() != want {
 		t.Errorf("got\n%swant\n%s", plain.String(), want)
 	}
@@ -342,6 +344,74 @@ func TestTable(t *testing.T) {
 	}
 	if err := HTML(broken{}, run); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("page to a closed file: %v", err)
+	}
+}
+
+// TestTableOfFew has one kind of operation, a node that was restarted and reads that tell little.
+func TestTableOfFew(t *testing.T) {
+	run := sampleRun()
+	run.Cells = []result.Cell{run.Cells[0], run.Cells[1]}
+	for i := range run.Cells {
+		run.Cells[i].Ops = run.Cells[i].Ops[:2]
+	}
+	run.Cells[0].Nodes[2].CPUSeconds = 0
+	for i := range run.Cells {
+		run.Cells[i].Staleness.Times[0] = result.Freshness{Reads: 17 + int64(i), Fresh: 7 + 11*int64(i)}
+	}
+	var b bytes.Buffer
+	if err := Table(&b, run, false); err != nil {
+		t.Fatal(err)
+	}
+	want := "" +
+		"cell          ops/s      p50      p99    p99.9  errors  CPU/op  P(fresh at 0)\n" +
+		"N=3 R=1 W=1  49,460  1.16 ms  7.51 ms  16.9 ms       0       –           41 %\n" +
+		"N=3 R=1 W=2  35,320  1.58 ms  10.3 ms  23.1 ms       0  153 µs          100 %\n" +
+		"P(fresh at 0): share of reads that saw a write just acknowledged; of 17 or more\n" +
+		"CPU/op –: no processor time of n3 (restarted, or not reached)\n"
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b.String(), want)
+	}
+	// Many cells with errors have not a line each.
+	for range 30 {
+		c := sampleCell(3, 1, 1)
+		c.Ops[0].Errors = map[string]int64{"503": 12, "unsent": 48627}
+		run.Cells = append(run.Cells, c)
+	}
+	list := notes(run)
+	if got := list[2]; got != "errors of N=3 R=1 W=1: unsent 48,627, 503 12" {
+		t.Error(got)
+	}
+	if got := list[len(list)-1]; len(list) != maxErrorNotes+1 || got != "errors of 22 cells more: see the JSON" {
+		t.Errorf("%d notes, the last: %s", len(list), got)
+	}
+}
+
+// A section says why it does not show what it could.
+func TestReasons(t *testing.T) {
+	run := sampleRun()
+	run.Cells = run.Cells[:2]
+	for i := range run.Cells {
+		c := &run.Cells[i]
+		c.Nodes[1].CPUSeconds = 0
+		for j := range c.Staleness.Versions {
+			c.Staleness.Versions[j].Predicted = -1
+		}
+	}
+	run.Cells[1].Staleness.Errors = map[string]int64{"timeout": 3}
+	page := pageOf(t, run)
+	for _, want := range []string{
+		"Not drawn: N=3 R=1 W=1, N=3 R=1 W=2: no processor time of n2 (restarted, or not reached).",
+		"So it is with N=3 R=1 W=1, N=3 R=1 W=2.", "neither fresh nor stale, of N=3 R=1 W=2: timeout 3.",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	page = pageOf(t, sampleRun())
+	for _, not := range []string{"Not drawn: ", "no predicted line", "without an answer"} {
+		if strings.Contains(page, not) {
+			t.Errorf("the page says %q for no reason", not)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cartwheel/bench/result"
 )
@@ -18,6 +19,9 @@ func TestFormats(t *testing.T) {
 		{tickMicros(1000), "1 ms"}, {tickMicros(2500), "2.5 ms"}, {short(27_031), "27k"}, {short(999.96), "1k"}, {short(1.5e6), "1.5M"},
 		{inBytes(1024), "1 KiB"}, {inBytes(34359738368), "32 GiB"}, {thousands(1234567), "1,234,567"}, {thousands(-1234), "-1,234"}, {thousands(999), "999"},
 		{percent(1), "100 %"}, {percent(0.99999), "> 99.99 %"}, {percent(0.9755), "97.55 %"}, {percent(0.5), "50 %"}, {percent(-1), dash}, {percent(1.1), dash},
+		{shareOf(7, 17), "41 %"}, {shareOf(17, 17), "100 %"}, {shareOf(0, 17), "0 %"}, {shareOf(998, 999), "> 99 %"}, {shareOf(1, 999), "< 1 %"}, {shareOf(994, 999), "99 %"},
+		{shareOf(1953, 2000), "97.65 %"}, {shareOf(99_999, 100_000), "> 99.99 %"}, {shareOf(0, 0), dash}, {shareOf(3, 2), dash}, {shareText(math.NaN(), 5), dash},
+		{Time(1260 * time.Microsecond), "1.26 ms"}, {Time(0), dash}, {Time(999), "0.999 µs"},
 		{perSecond(12.345), "12.3"}, {perSecond(49_460.4), "49,460"}, {clip("abcdef", 4), "abc…"}, {clip("ä\nö", 9), `ä\nö`},
 	} {
 		if c.got != c.want {

@@ -42,6 +42,7 @@ func staleSection(run *result.Run) section {
 	}
 	slices.SortStableFunc(cells, func(a, b *result.Cell) int { return cmp.Compare(leastFresh(a), leastFresh(b)) })
 	s.Notes = append(s.Notes, "How likely a read is to see an acknowledged write, by the time since the acknowledgement: measured, with the 95 % interval of the estimate, beside what probabilistically bounded staleness (PBS) predicts from replica latencies of the same run.")
+	s.Notes = append(s.Notes, probeErrors(run.Cells)...)
 	if fresh > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("%d cells are not drawn: every read was fresh.", fresh))
 	}
@@ -51,6 +52,15 @@ func staleSection(run *result.Run) section {
 	}
 	if len(cells) == 0 {
 		return s
+	}
+	var without []string
+	for _, c := range cells {
+		if !predictedAll(c) {
+			without = append(without, cellName(c))
+		}
+	}
+	if len(without) > 0 {
+		s.Notes = append(s.Notes, "A chart has no predicted line where there were too few replica latencies to predict from; measure longer (--staleness-for). So it is with "+listed(without)+".")
 	}
 	least := leastFresh(cells[0])
 	for _, c := range cells {
@@ -62,6 +72,28 @@ func staleSection(run *result.Run) section {
 		}
 	}
 	return s
+}
+
+// predictedAll reports whether both charts of a cell have a predicted line.
+func predictedAll(c *result.Cell) bool {
+	st := c.Staleness
+	return slices.ContainsFunc(st.Times, func(f result.Freshness) bool { return f.Predicted >= 0 }) &&
+		(len(st.Versions) == 0 || slices.ContainsFunc(st.Versions, func(a result.Age) bool { return a.Predicted >= 0 }))
+}
+
+// probeErrors says of which cells probes had no answer.
+func probeErrors(cells []result.Cell) (list []string) {
+	for i := range cells {
+		c := &cells[i]
+		if c.Staleness == nil || len(c.Staleness.Errors) == 0 {
+			continue
+		}
+		if len(list) == maxErrorNotes {
+			return append(list, "More cells had requests of probes without an answer; the JSON has them.")
+		}
+		list = append(list, "Requests of probes without an answer, neither fresh nor stale, of "+cellName(c)+": "+errorKinds(c.Staleness.Errors)+".")
+	}
+	return list
 }
 
 // share is one probability, observed and predicted.
@@ -147,7 +179,7 @@ func freshChart(c *result.Cell, least float64) chart {
 		}
 	}
 	return shareChart("fresh-time", cellName(c), "reads that saw the write, by time since its acknowledgement (log)",
-		fmt.Sprintf("Probability of a fresh answer over time, measured with %s writes and predicted. At once: %s measured.", thousands(c.Staleness.Writes), percent(freshAtOnce(c))),
+		fmt.Sprintf("Probability of a fresh answer over time, measured with %s writes and predicted. At once: %s measured.", thousands(c.Staleness.Writes), shareOf(readsAtOnce(c))),
 		shares, func(p *plot.Plot) {
 			margin := (hi - zero) * 0.03
 			span(&p.X, zero-margin, hi+margin, ticks)
@@ -200,7 +232,10 @@ func shareChart(id, title, sub, desc string, shares []share, axes func(*plot.Plo
 		}
 	}
 	marks, line := newMarks(observed, 0, series(0)), newLine(predicted, series(1), dashes(1))
-	keys := []key{{"measured", marks}, {"predicted (PBS)", line}}
+	keys := []key{{"measured", marks}}
+	if len(predicted) > 0 {
+		keys = append(keys, key{"predicted (PBS)", line})
+	}
 	return chart{id: id, title: title, sub: sub, desc: desc, keys: keys, high: 260, draw: func(c draw.Canvas) {
 		p := newPlot()
 		addGrid(p, false)
@@ -220,7 +255,7 @@ func freshTable(c *result.Cell) table {
 	t := table{Caption: fmt.Sprintf("%s: fresh answers by time since the acknowledgement; %s writes, prediction from %s latencies", cellName(c), thousands(c.Staleness.Writes), thousands(c.Staleness.Samples)),
 		Head: []string{"delay", "reads", "fresh", "measured", "predicted"}}
 	for _, s := range freshness(c) {
-		t.Rows = append(t.Rows, []string{tickMicros(s.value), thousands(s.reads), thousands(s.hits), percent(s.observed), percent(s.predicted)})
+		t.Rows = append(t.Rows, []string{tickMicros(s.value), thousands(s.reads), thousands(s.hits), shareText(s.observed, s.reads), percent(s.predicted)})
 	}
 	return t
 }
@@ -229,7 +264,7 @@ func ageTable(c *result.Cell) table {
 	t := table{Caption: cellName(c) + ": answers that missed at most k versions", Head: []string{"k", "reads", "at most k", "measured", "predicted"}}
 	for _, a := range c.Staleness.Versions {
 		s := newShare(float64(a.K), a.Reads, a.Fresh, a.Predicted)
-		t.Rows = append(t.Rows, []string{fmt.Sprint(a.K), thousands(a.Reads), thousands(a.Fresh), percent(s.observed), percent(s.predicted)})
+		t.Rows = append(t.Rows, []string{fmt.Sprint(a.K), thousands(a.Reads), thousands(a.Fresh), shareText(s.observed, s.reads), percent(s.predicted)})
 	}
 	return t
 }

@@ -7,13 +7,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"cartwheel/bench"
 	reports "cartwheel/bench/report"
 	results "cartwheel/bench/result"
 	"cartwheel/bench/workload"
+	"cartwheel/client"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -49,8 +49,10 @@ Workloads: put, get, mixed:SHARE of reads, and of YCSB ycsb-a, -b, -c, -d, -f. W
 is an open loop: latency counts from when an operation was due, so that a stall shows in all that it delays.
 
 The buckets are new ones, named PREFIX-RANDOM-nN, with allow_mult=false so that objects keep their size; they
-stay. Keys are written before the first cell if the workload reads or there are several cells. The exit
-code is 1 if no operation succeeded in some cell.`,
+stay. Keys are written before the first cell if the workload reads or there are several cells.
+
+Exit codes: 0 done, 1 no operation succeeded in some cell or the run could not be made, 2 wrong usage,
+5 the bucket could not be made for want of a quorum.`,
 		Example: `  export CARTWHEEL_ENDPOINT=http://10.0.0.1:8098,http://10.0.0.2:8098,http://10.0.0.3:8098
   cartwheel bench
   cartwheel bench --workload mixed:0.8 --matrix all --staleness --report report.html
@@ -61,6 +63,7 @@ code is 1 if no operation succeeded in some cell.`,
 	}
 	f := cmd.Flags()
 	addBenchFlags(f, &o)
+	cmd.SetFlagErrorFunc(benchFlagError)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := o.complete(f, remote); err != nil {
 			return err
@@ -73,8 +76,8 @@ code is 1 if no operation succeeded in some cell.`,
 
 func addBenchFlags(f *pflag.FlagSet, o *benchOptions) {
 	normal := bench.Config{}.WithDefaults()
-	f.StringSliceVar(&o.cfg.Targets, "target", nil, "URLs of the nodes to load, http://HOST:PORT, repeated or separated by commas (default: those of --endpoint)")
-	f.StringVar(&o.cfg.Workload, "workload", normal.Workload, "one of "+strings.Join(workload.Names(), ", "))
+	f.StringSliceVar(&o.cfg.Targets, "target", nil, "`URLs` of the nodes to load, http://HOST:PORT, repeated or separated by commas (default: those of --endpoint)")
+	f.StringVar(&o.cfg.Workload, "workload", normal.Workload, "one of "+strings.Replace(strings.Join(workload.Names(), ", "), "mixed:0.8", "mixed:SHARE (of reads, 0 to 1, such as mixed:0.8)", 1))
 	f.Int64Var(&o.cfg.Keys, "keys", normal.Keys, "number of keys")
 	f.StringVar(&o.cfg.Distribution, "distribution", "", "how keys are chosen: "+strings.Join(workload.Distributions(), ", ")+" (default: the workload's own; uniform for put, get and mixed)")
 	f.StringVar(&o.cfg.Value, "value", normal.Value, "bytes of a value, or a range such as 100-4096")
@@ -82,18 +85,18 @@ func addBenchFlags(f *pflag.FlagSet, o *benchOptions) {
 	f.Float64Var(&o.cfg.Rate, "rate", 0, "operations per second of all clients together, however long answers take; 0 means as many as they can")
 	f.DurationVar(&o.cfg.WarmUp, "warm-up", bench.DefaultWarmUp, "load before each cell that is not measured")
 	f.DurationVar(&o.cfg.For, "for", normal.For, "how long to measure each cell")
-	f.DurationVar(&o.cfg.Timeout, "timeout", normal.Timeout, "of one request")
+	f.DurationVar(&o.cfg.Timeout, "timeout", normal.Timeout, "how long a request may take before it counts as an error")
 	f.StringArrayVar(&o.matrix, "matrix", []string{bench.DefaultCell}, "cells to measure, such as \"r=1,w=1 r=2,w=2\", or all")
-	f.IntSliceVar(&o.cfg.N, "n", nil, "replicas of each key, one bucket for each number that is named (default: the cluster's)")
+	f.IntSliceVar(&o.cfg.N, "n", nil, "`numbers` of replicas of each key, such as 3,5, with a bucket for each (default: the cluster's)")
 	f.BoolVar(&o.cfg.Staleness, "staleness", false, "after each cell measure how old the answers of reads are")
 	f.DurationVar(&o.cfg.StalenessFor, "staleness-for", normal.StalenessFor, "how long to measure that")
-	f.StringVar(&o.cfg.Chaos, "chaos", "", "URL that \"cartwheel dev --chaos\" prints, for --during")
-	f.StringSliceVar(&o.cfg.During, "during", nil, "faults of one node in each cell, one after the other: "+strings.Join(bench.Faults(), ", "))
+	f.StringVar(&o.cfg.Chaos, "chaos", "", "`URL` that \"cartwheel dev --chaos\" prints, for --during")
+	f.StringSliceVar(&o.cfg.During, "during", nil, "`faults` of one node in each cell, one after the other, out of "+strings.Join(bench.Faults(), ", "))
 	f.StringVar(&o.cfg.Prefix, "bucket-prefix", normal.Prefix, "beginning of the buckets' names")
-	f.Uint64Var(&o.cfg.Seed, "seed", 0, "of all choices (default: a random one, which the result has)")
-	f.StringVar(&o.json, "json", "", "file for the result as JSON; - is the standard output, without the table then")
-	f.StringVar(&o.html, "report", "", "file for the report, one HTML page with charts")
-	f.StringVar(&o.png, "png", "", "directory for the report's charts as PNG")
+	f.Uint64Var(&o.cfg.Seed, "seed", 0, "`number` from which all random choices follow (default: a random one, which the result has)")
+	f.StringVar(&o.json, "json", "", "`file` for the result as JSON; - is the standard output, without the table then")
+	f.StringVar(&o.html, "report", "", "`file` for the report, one HTML page with charts")
+	f.StringVar(&o.png, "png", "", "`directory` for the report's charts as PNG")
 }
 
 // complete fills in what flags alone do not say, and refuses what makes no sense.
@@ -111,17 +114,11 @@ func (o *benchOptions) complete(f *pflag.FlagSet, remote *remote) error {
 	if f.Changed("staleness-for") && !o.cfg.Staleness {
 		errs = append(errs, errors.New("--staleness-for has no meaning without --staleness"))
 	}
-	for flag, path := range map[string]string{"json": o.json, "report": o.html} {
-		if path == "" && f.Changed(flag) || path == onStdout && flag != "json" {
-			errs = append(errs, fmt.Errorf("--%s %q: name a file", flag, path))
-		}
-		// Now, rather than after the measurement.
-		if dir := filepath.Dir(path); path != "" && path != onStdout {
-			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-				errs = append(errs, fmt.Errorf("--%s %s: there is no directory %s; make it first", flag, path, dir))
-			}
-		}
+	// Now, rather than after the measurement.
+	if o.json != onStdout {
+		errs = append(errs, checkFile(f, "json", o.json))
 	}
+	errs = append(errs, checkFile(f, "report", o.html), checkDirectory(f, "png", o.png))
 	if err := errors.Join(errs...); err != nil {
 		return usagef("%v", plain(err))
 	}
@@ -171,6 +168,9 @@ func runBench(cmd *cobra.Command, o benchOptions) error {
 	found, err := run.Do(cmd.Context())
 	stop()
 	if found == nil {
+		if errors.Is(err, client.ErrUnreachable) && cmd.Flags().Changed("target") {
+			return fmt.Errorf("no answer (%s); start this node, or name only running ones with --target", cause(err))
+		}
 		return err
 	}
 	if got := len(found.Cluster.Nodes); got < found.Cluster.Members {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"cartwheel/bench"
 	results "cartwheel/bench/result"
@@ -107,7 +108,11 @@ func TestBenchBarren(t *testing.T) {
 
 func TestBenchUsage(t *testing.T) {
 	objects := startBenched(t, 0)
-	missing := filepath.Join(t.TempDir(), "no", "run.json")
+	dir := t.TempDir()
+	missing, file := filepath.Join(dir, "no", "run.json"), filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct{ args, words string }{
 		{"x", "too many arguments"},
 		{"--workload scan", `no workload "scan"; there are put, get, mixed:0.8, ycsb-a`},
@@ -115,20 +120,29 @@ func TestBenchUsage(t *testing.T) {
 		{"--matrix r=1, w=1", "too many arguments"},
 		{"--n 0", "n=0: name different numbers from 1 to 16"},
 		{"--n 3 --matrix r=4", "r=4 is above n=3"},
-		{"--n x", "invalid argument"},
+		{"--n x", `--n "x": write whole numbers separated by commas; see "cartwheel bench --help"`},
+		{"--seed -1", `--seed "-1": write a whole number from 0; see`},
+		{"--for x", `--for "x": write a time such as 500ms, 10s or 2m; see`},
+		{"--nope", "unknown flag: --nope"},
 		{"--value 1k", `value size "1k": write bytes as 1024`},
-		{"--for 0", "0s for each cell: choose from 10ms"},
+		{"--for 0", "--for 0s: choose from 10ms to 24h for each cell"},
 		{"--clients 0", "0 clients: choose from 1"},
 		{"--keys 0", "0"},
-		{"--target https://h:1", "use http://HOST:PORT"},
+		{"--target https://h:1", "nodes speak no TLS; use http://HOST:PORT"},
 		{"--staleness", "name at least two nodes"},
 		{"--staleness-for 1s", "--staleness-for has no meaning without --staleness"},
-		{"--during kill", "faults need both"},
+		{"--target http://h:1,h:1", `the target "h:1" is named twice`},
+		{"--during kill", "faults need both --chaos, "},
 		{"--chaos http://127.0.0.1:1", "faults need both"},
 		{"--during kill --chaos http://127.0.0.1:1 --for 1s", "choose 1.5s or more"},
 		{"--json " + missing, "there is no directory " + filepath.Dir(missing) + "; make it first"},
 		{"--report -", `--report "-": name a file`},
 		{"--json=", `--json "": name a file`},
+		{"--json " + dir, `": name a file`},
+		{"--report " + dir, `": name a file`},
+		{"--png " + file, file + " is no directory"},
+		{"--png " + file + "/a/b", file + " is no directory"},
+		{"--png=", `--png "": name a directory`},
 	} {
 		r := cartwheel(t, "", append([]string{"bench"}, strings.Fields(tc.args)...)...)
 		r.expect(t, tc.args, exitUsage, "", "cartwheel: ", tc.words)
@@ -138,7 +152,7 @@ func TestBenchUsage(t *testing.T) {
 	}
 	// Only the cluster knows that there are no three members.
 	cartwheel(t, "", "bench", "--n", "3").expect(t, "--n 3", exitFailed, "", "cartwheel: n=3 needs 3 members, the cluster has 1")
-	cartwheel(t, "", "bench", "--target", "http://127.0.0.1:1").expect(t, "nobody", exitFailed, "", "cartwheel: no node answered (dial tcp 127.0.0.1:1: ")
+	cartwheel(t, "", "bench", "--target", "http://127.0.0.1:1").expect(t, "nobody", exitFailed, "", "cartwheel: no answer (dial tcp 127.0.0.1:1: ", "name only running ones with --target")
 }
 
 func TestBenchLine(t *testing.T) {
@@ -149,17 +163,49 @@ func TestBenchLine(t *testing.T) {
 		"asking the nodes":                                         {Phase: "asking the nodes", Cells: 9, Left: time.Minute},
 		"writing the keys: 4000 of 10000":                          {Phase: "writing the keys", Filled: 4000, Keys: 10000, Cell: 2},
 		"cell 1 of 2, x, staleness, 50%":                           {Phase: "staleness", Cell: 1, Cells: 2, Name: "x", Share: .5},
-		"cell 1 of 2, x, warm-up: 0/s, p50 -, p99 -, 1 errors, 0%": {Phase: "warm-up", Cell: 1, Cells: 2, Name: "x", Errors: 1},
-		"cell 3 of 9, N=3 R=1 W=3, measuring: 5123/s, p50 1.23ms, p99 89ms, 2 errors, 25%, about 1m21s left":                 cell,
-		"cell 3 of 9, N=3 R=1 W=3, measuring: 5123/s, p50 1.23ms, p99 89ms, 2 errors, 25%, about 1m21s left, fault: kill n3": fault,
+		"cell 1 of 2, x, warm-up: 0/s, p50 –, p99 –, 1 errors, 0%": {Phase: "warm-up", Cell: 1, Cells: 2, Name: "x", Errors: 1, Left: 400 * time.Millisecond},
+		"cell 3 of 9, N=3 R=1 W=3, measuring: 5123/s, p50 1.23 ms, p99 89.0 ms, 2 errors, 25%, about 1m21s left":                cell,
+		"cell 3 of 9, N=3 R=1 W=3, measuring during kill n3: 5123/s, p50 1.23 ms, p99 89.0 ms, 2 errors, 25%, about 1m21s left": fault,
 	} {
-		if got := benchLine(p); got != want {
+		if got := benchLine(p, true); got != want {
 			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
 	if benchShare(bench.Progress{Filled: 1, Keys: 4, Share: .9}) != .25 || benchShare(cell) != .2512 {
 		t.Error("wrong share")
 	}
+}
+
+// Every tick writes once, and no line is as long as the terminal is wide: one that wraps scrolls.
+func TestBenchBar(t *testing.T) {
+	p := bench.Progress{Phase: "measuring", Cell: 3, Cells: 9, Name: "N=3 R=1 W=3", Ops: 10, Rate: 5123.4, P50: 123456, P99: 89 * time.Millisecond, Share: .25, Left: time.Minute, Fault: "pause n3"}
+	for _, width := range []int{10, 40, 80, 100, 200} {
+		var w ticks
+		show, finish := benchBar(&w, func() int { return width })
+		for i := range 5 {
+			p.Share = float64(i) / 4
+			show(p)
+		}
+		show(bench.Progress{Phase: "writing the keys", Filled: 1, Keys: 4})
+		finish()
+		for i, text := range w[:min(len(w), 6)] {
+			line := strings.Trim(strings.TrimSuffix(text, "\x1b[0K"), "\r")
+			if n := utf8.RuneCountInString(line); width >= 40 && n >= width || strings.Count(line, "%") != 1 || strings.ContainsAny(line, "\r\n\x1b") {
+				t.Errorf("%d columns, tick %d: %d characters: %q", width, i, n, text)
+			}
+		}
+		if len(w) != 7 || width == 200 && !strings.HasPrefix(w[1], "\r  25% |██        |  cell 3 of 9, N=3 R=1 W=3, measuring during pause n3: 5123/s, p50 123 µs, p99 89.0 ms, 0 errors, about 1m0s left ") || w[6] != "\x1b[2K\r" {
+			t.Errorf("%d columns: %q", width, w)
+		}
+	}
+}
+
+// ticks are the writes that it gets.
+type ticks []string
+
+func (w *ticks) Write(b []byte) (int, error) {
+	*w = append(*w, string(b))
+	return len(b), nil
 }
 
 func TestShellWord(t *testing.T) {

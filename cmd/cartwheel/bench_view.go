@@ -1,40 +1,79 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
-	"math"
+	"os"
 	"strings"
 	"time"
 
 	"cartwheel/bench"
+	reports "cartwheel/bench/report"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 )
 
 // showBenchProgress shows how far a run is until the returned function is called.
 func showBenchProgress(w io.Writer, progress func() bench.Progress) (stop func()) {
-	line := func(p bench.Progress) { warn(w, "%s", benchLine(p)) }
-	return follow(w, line, func() (func(bench.Progress), func()) { return benchBar(w) }, progress)
+	line := func(p bench.Progress) { warn(w, "%s", benchLine(p, true)) }
+	return follow(w, line, func() (func(bench.Progress), func()) {
+		return benchBar(w, func() int { return terminalWidth(w) })
+	}, progress)
 }
 
-// benchBar draws a bar over all cells, or over the keys that are written before. That it cannot be
-// drawn is no reason to end a run.
-func benchBar(w io.Writer) (show func(bench.Progress), finish func()) {
-	const whole = 1000
+// terminalWidth is how many characters a line of the terminal has.
+func terminalWidth(w io.Writer) int {
+	const usual = 80
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return usual
+}
+
+// benchBar draws a bar over all cells, or over the keys that are written before, and the progress
+// beside it, on one line of the given width: a longer one could not be cleared. That it cannot be drawn
+// is no reason to end a run.
+func benchBar(w io.Writer, width func() int) (show func(bench.Progress), finish func()) {
+	const (
+		whole  = 1000
+		barLen = 10
+		beside = barLen + 12 // the bar, its ends, its percentage, spaces, and a last column that stays empty
+	)
+	// The bar draws at each of its changes; only the last drawing of a tick is passed on.
+	var drawn bytes.Buffer
 	bar := progressbar.NewOptions64(whole,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetWidth(20),
+		progressbar.OptionSetWriter(&drawn),
+		progressbar.OptionSetWidth(barLen),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionUseANSICodes(true),    // to clear the rest of the line whatever its width was
 		progressbar.OptionSetPredictTime(false), // the run knows it better
 		progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionSetSpinnerChangeInterval(0), // or it starts a goroutine of its own
 		progressbar.OptionClearOnFinish(),
 	)
 	show = func(p bench.Progress) {
-		bar.Describe(benchLine(p))
 		_ = bar.Set64(min(int64(whole*benchShare(p)), whole-1)) // a full bar would clear itself
+		drawn.Reset()
+		bar.Describe(cut(benchLine(p, false), width()-beside))
+		_, _ = w.Write(drawn.Bytes())
 	}
-	return show, func() { _ = bar.Clear() }
+	return show, func() {
+		drawn.Reset()
+		_ = bar.Clear()
+		_, _ = w.Write(drawn.Bytes())
+	}
+}
+
+// cut returns at most n characters of a line.
+func cut(line string, n int) string {
+	if runes := []rune(line); len(runes) > n {
+		return string(runes[:max(n-1, 0)]) + "…"
+	}
+	return line
 }
 
 // benchShare is how much is done, 0 to 1.
@@ -45,8 +84,8 @@ func benchShare(p bench.Progress) float64 {
 	return p.Share
 }
 
-// benchLine is the progress in one line.
-func benchLine(p bench.Progress) string {
+// benchLine is the progress in one line. The share stands in it if no bar shows it.
+func benchLine(p bench.Progress, share bool) string {
 	if p.Keys > 0 {
 		return fmt.Sprintf("%s: %d of %d", p.Phase, p.Filled, p.Keys)
 	}
@@ -54,25 +93,18 @@ func benchLine(p bench.Progress) string {
 		return p.Phase
 	}
 	words := []string{fmt.Sprintf("cell %d of %d, %s, %s", p.Cell, p.Cells, p.Name, p.Phase)}
+	if p.Fault != "" {
+		words[0] += " during " + p.Fault // early: a narrow terminal cuts the end
+	}
 	if p.Ops+p.Errors > 0 {
 		words[0] += fmt.Sprintf(": %.0f/s", p.Rate)
-		words = append(words, "p50 "+roundTime(p.P50), "p99 "+roundTime(p.P99), fmt.Sprintf("%d errors", p.Errors))
+		words = append(words, "p50 "+reports.Time(p.P50), "p99 "+reports.Time(p.P99), fmt.Sprintf("%d errors", p.Errors))
 	}
-	words = append(words, fmt.Sprintf("%.0f%%", 100*p.Share))
-	if p.Left > 0 {
-		words = append(words, fmt.Sprintf("about %v left", p.Left.Round(time.Second)))
+	if share {
+		words = append(words, fmt.Sprintf("%.0f%%", 100*p.Share))
 	}
-	if p.Fault != "" {
-		words = append(words, "fault: "+p.Fault)
+	if left := p.Left.Round(time.Second); left > 0 {
+		words = append(words, fmt.Sprintf("about %v left", left))
 	}
 	return strings.Join(words, ", ")
-}
-
-// roundTime prints a time with three digits.
-func roundTime(d time.Duration) string {
-	if d <= 0 {
-		return "-"
-	}
-	unit := time.Duration(math.Pow10(max(0, int(math.Log10(float64(d)))-2)))
-	return d.Round(unit).String()
 }
