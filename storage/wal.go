@@ -47,8 +47,12 @@ func watchWALs(dir string, durability Durability) (*walWatch, error) {
 		return nil, fmt.Errorf("storage: the open database in %s has no log", dir)
 	}
 	w.advance()
+	w.calm()
 	return w, syncPath(dir)
 }
+
+// calm is about speed alone: without it, all works as well.
+func (w *walWatch) calm() { _ = calmLogs(w.dir) }
 
 func (w *walWatch) advance() {
 	w.next++
@@ -57,13 +61,14 @@ func (w *walWatch) advance() {
 
 // sync is called after each commit; it costs one failing stat unless there is a new log.
 func (w *walWatch) sync() error {
-	if w.off {
-		return nil
-	}
 	for grown := false; ; grown = true {
 		_, err := os.Lstat(w.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && grown:
+			w.calm()
+			if w.off {
+				return nil
+			}
 			w.syncs++
 			return syncPath(w.dir)
 		case errors.Is(err, fs.ErrNotExist):
