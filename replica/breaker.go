@@ -244,10 +244,10 @@ func (f *flight) end(err error) {
 	b := f.breaker
 	switch {
 	case err == nil:
-	// A peer that cannot be reached costs its callers nothing, as the transport says so at once; were
-	// that a failure, a node would begin its life with open breakers to those that start with it.
-	// An attempt to connect that takes long is silence, and was judged as such.
-	case errors.Is(err, transport.ErrUnreachable),
+	// A peer that cannot be reached, or does not know its cluster yet, costs its callers nothing, as the
+	// transport says so at once; were that a failure, a node would begin its life with open breakers to
+	// those that start with it. An attempt to connect that takes long is silence, and was judged as such.
+	case errors.Is(err, transport.ErrUnreachable), errors.Is(err, transport.ErrWrongCluster),
 		errors.Is(err, transport.ErrBusy), errors.Is(err, transport.ErrTooLarge), errors.Is(err, transport.ErrClosed),
 		errors.Is(err, transport.ErrTimeout) && (f.patient || time.Since(f.since) < b.cfg.Patience):
 		err = errNeutral

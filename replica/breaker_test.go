@@ -75,7 +75,7 @@ func TestBreakerOpensOnFailures(t *testing.T) {
 	var log bytes.Buffer
 	cfg := BreakerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	breakerTest(t, cfg, func(t *testing.T, p *Remote, b *Breaker, c *caller) {
-		c.err = transport.ErrWrongCluster
+		c.err = transport.ErrVersion
 		if n := tried(p, c, 10, 10); n != 5 {
 			t.Errorf("%d calls before it opened", n)
 		}
@@ -194,7 +194,7 @@ func TestBreakerOpensOnBadRatio(t *testing.T) {
 				for range good {
 					p.Read(quorum.Read{Done: func(quorum.ReadReply) {}})
 				}
-				c.err = transport.ErrWrongCluster
+				c.err = transport.ErrVersion
 				tried(p, c, 1, 10)
 				c.err = nil
 				time.Sleep(10 * time.Millisecond)
@@ -235,6 +235,10 @@ func TestBreakerStaysClosed(t *testing.T) {
 		"busy there":   func(p *Remote, c *caller) { tried(p, c, 1, 10); c.answerAll(nil) },
 		"too large":    func(p *Remote, c *caller) { tried(p, c, 1, 10); c.answerAll(transport.ErrTooLarge) },
 		"closing here": func(p *Remote, c *caller) { tried(p, c, 1, 10); c.answerAll(transport.ErrClosed) },
+		"starting": func(p *Remote, c *caller) { // and does not know its cluster yet
+			tried(p, c, 1, 10)
+			c.answerAll(fmt.Errorf("%w: x", transport.ErrWrongCluster))
+		},
 		"forwards": func(p *Remote, c *caller) {
 			p.Forward(quorum.Forward{Done: func(quorum.PutResult, error) {}})
 			time.Sleep(1500 * time.Millisecond)
@@ -261,9 +265,10 @@ func TestBreakerStaysClosed(t *testing.T) {
 // A half-open breaker is not stuck by a call that ends without telling anything.
 func TestBreakerHalfOpenGoesOn(t *testing.T) {
 	breakerTest(t, BreakerConfig{}, func(t *testing.T, p *Remote, b *Breaker, c *caller) {
-		c.err = transport.ErrWrongCluster
 		tried(p, c, 10, 10)
-		c.err = nil
+		time.Sleep(1300 * time.Millisecond) // nobody answers
+		wantState(t, b, "open")
+		c.answerAll(transport.ErrTimeout)
 		time.Sleep(1100 * time.Millisecond)
 		for range 3 {
 			if n := tried(p, c, 3, 10); n != 1 {
