@@ -13,7 +13,7 @@ func (s *Store) begin() (err error) {
 	s.last = s.db.MaxVersion()
 	s.snapshots = newSnapshots(s.last)
 	s.db.SetDiscardTs(s.last)
-	if s.wals, err = watchWALs(s.cfg.Dir, s.cfg.Durability); err != nil {
+	if s.wals, err = watchWALs(s.cfg.Dir, s.cfg.Durability, s.log); err != nil {
 		return err
 	}
 	if err := s.register(); err != nil {

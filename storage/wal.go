@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +25,7 @@ const valueLogSuffix = ".vlog"
 // change in the tick of the former look would be missed. The next log's name is known instead.
 type walWatch struct {
 	dir   string
+	log   *slog.Logger
 	off   bool   // durability is the operating system's affair
 	next  int    // number of the log that comes next
 	path  string // its path
@@ -31,12 +33,12 @@ type walWatch struct {
 }
 
 // watchWALs begins to watch an open database and syncs what its opening has made.
-func watchWALs(dir string, durability Durability) (*walWatch, error) {
+func watchWALs(dir string, durability Durability, log *slog.Logger) (*walWatch, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list logs: %w", err)
 	}
-	w := &walWatch{dir: dir, off: durability == OS}
+	w := &walWatch{dir: dir, log: log, off: durability == OS}
 	for _, e := range entries {
 		number, isLog := strings.CutSuffix(e.Name(), walSuffix)
 		if n, err := strconv.Atoi(number); isLog && err == nil {
@@ -47,12 +49,18 @@ func watchWALs(dir string, durability Durability) (*walWatch, error) {
 		return nil, fmt.Errorf("storage: the open database in %s has no log", dir)
 	}
 	w.advance()
-	w.calm()
+	if !w.off {
+		w.calm()
+	}
 	return w, syncPath(dir)
 }
 
-// calm is about speed alone: without it, all works as well.
-func (w *walWatch) calm() { _ = calmLogs(w.dir) }
+// calm is about what a sync writes: without it, all works as well.
+func (w *walWatch) calm() {
+	if err := calmLogs(w.dir); err != nil {
+		w.log.Warn("the kernel was not told to leave the log alone; syncs may write more than they need", "err", err)
+	}
+}
 
 func (w *walWatch) advance() {
 	w.next++
@@ -61,14 +69,14 @@ func (w *walWatch) advance() {
 
 // sync is called after each commit; it costs one failing stat unless there is a new log.
 func (w *walWatch) sync() error {
+	if w.off {
+		return nil
+	}
 	for grown := false; ; grown = true {
 		_, err := os.Lstat(w.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && grown:
 			w.calm()
-			if w.off {
-				return nil
-			}
 			w.syncs++
 			return syncPath(w.dir)
 		case errors.Is(err, fs.ErrNotExist):
