@@ -52,9 +52,10 @@ type Config struct {
 	// the owner knows that it has stored something.
 	MustExist bool
 
-	// MemTableBytes is the size of one Badger memtable, 32 MiB by default. It scales memory (at
-	// most 3 memtables at 1.3 times this, and the building of tables), the largest transaction
-	// (15 % of it), the sizes of tables and levels, and the floor of free space.
+	// MemTableBytes is the least size of one Badger memtable, 8 MiB by default; each life of the store
+	// draws up to half more. It scales memory (at most 4 memtables at 2 times this, and the building of
+	// tables), the largest transaction (15 % of it), the sizes of tables and levels, and the floor of
+	// free space.
 	MemTableBytes int64
 	// CacheBytes bounds what is kept in memory of the records that were written or read last: 32 MiB
 	// by default. It is no condition for anything but speed.

@@ -69,14 +69,14 @@
 //
 // # Large objects
 //
-// A record over 512 KiB is split into chunks under a new generation; the head that names the
+// A record over 327 KiB (less with small memtables, at most 512 KiB) is split into chunks under a new generation; the head that names the
 // generation is written after them. A crash before that leaves the old object, and the chunks are
 // deleted at the next Open, which finds them by the garbage entry that was written first. Chunks
 // that were replaced are deleted right after the new head is durable, in the same way.
 //
 // # Bounds
 //
-// Memory: at most 3 memtables of 1.3 x MemTableBytes, MaxQueueBytes of operations, one batch (15 % of
+// Memory: at most 4 memtables of 2 x MemTableBytes, MaxQueueBytes of operations, one batch (15 % of
 // MemTableBytes, or one object of any size, three times, and as much again of records that were
 // only read), 6 MB of request ids, CacheBytes, one object per Scan, and what Badger needs to build
 // tables: one flush and two compactions at a time, whose buffers are pooled and grow with the size of
@@ -88,7 +88,7 @@
 // A Scan keeps the tables and memtables it began with, and the versions in them, until it ends: with
 // many writes a long one costs disk space and memory. It is for the caller to end it.
 //
-// Disk: Stats.FloorBytes must stay free, with defaults 164.8 MiB plus the size of the tables of a small
+// Disk: Stats.FloorBytes must stay free, with defaults 76.2 MiB plus the size of the tables of a small
 // database, or plus the largest compactions of a large one.
 //
 // # Concurrency

@@ -110,9 +110,9 @@ func (s *Store) shutdown() error {
 	s.cache.close()
 	s.snapshots.close()
 	if err := s.roomToClose(); err != nil {
-		return err
+		return errors.Join(err, s.wals.close())
 	}
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.wals.close()); err != nil {
 		return fmt.Errorf("close database in %s: %w", s.cfg.Dir, err)
 	}
 	return nil

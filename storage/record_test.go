@@ -123,8 +123,8 @@ func TestKeysAreOneToOne(t *testing.T) {
 func TestRoomGrowsWithTheDatabase(t *testing.T) {
 	s := &Store{cfg: Config{Dir: "x"}.WithDefaults(), limits: newLimits(defaultMemTableBytes)}
 	cases := []struct{ tables, least, most int64 }{
-		{0, 160 * mib, 170 * mib},         // four tables of 40 MiB and a transaction
-		{100 * mib, 260 * mib, 270 * mib}, // and one copy of a small database
+		{0, 70 * mib, 80 * mib},           // five tables of 15 MiB and a transaction
+		{100 * mib, 170 * mib, 180 * mib}, // and one copy of a small database
 		{10 << 30, 700 * mib, 2 << 30},    // parts of a large one
 		{1 << 40, 2 << 30, 20 << 30},      // tables double with each level
 	}
@@ -136,5 +136,20 @@ func TestRoomGrowsWithTheDatabase(t *testing.T) {
 	s.cfg.MinFreeBytes = 1 << 40
 	if got := s.floorFor(0); got != 1<<40 {
 		t.Errorf("a raised floor is %s", megabytes(got))
+	}
+}
+
+// Replicas that flush at the same moment stop all of a quorum: each life draws a size of memtables.
+func TestMemTablesDifferByLife(t *testing.T) {
+	seen := map[int64]bool{}
+	for run := range uint64(1000) {
+		n := spreadMemTable(defaultMemTableBytes, run*0x9e3779b97f4a7c15)
+		if n < defaultMemTableBytes || n >= largestMemTable(defaultMemTableBytes) {
+			t.Fatalf("run %d has memtables of %s", run, megabytes(n))
+		}
+		seen[n/mib] = true
+	}
+	if len(seen) != 4 {
+		t.Errorf("memtables have %v MiB", seen)
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 // tableRoom is what the table of one memtable takes on disk: Badger fills a memtable up to one
 // transaction beyond its size; index and bloom filter add a few percent.
-func tableRoom(memTableBytes int64) int64 { return memTableBytes * 5 / 4 }
+func tableRoom(memTableBytes int64) int64 { return largestMemTable(memTableBytes) * 5 / 4 }
 
 // compactionRoom is what compactions can need beside tables bytes of tables. All that run at once
 // have distinct inputs and no more output than input, so a small database needs at most its own

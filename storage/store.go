@@ -125,7 +125,7 @@ func open(cfg Config, h hooks) (*Store, error) {
 		return nil, err
 	}
 	if err := s.begin(); err != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return nil, errors.Join(err, s.db.Close(), s.wals.close())
 	}
 	go func() {
 		defer close(s.done)

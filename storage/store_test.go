@@ -705,7 +705,7 @@ func TestInBubble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 50 {
+		for i := range 100 {
 			mustPut(t, s, key(fmt.Sprint(i)), blind(strings.Repeat("v", 50_000)))
 			time.Sleep(time.Second)
 		}

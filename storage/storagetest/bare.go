@@ -72,10 +72,10 @@ func BareOptions(dir string) badger.Options {
 	o.MetricsEnabled = false
 	o.Logger = nil
 
-	o.MemTableSize = 32 * mib
-	o.NumMemtables = 1
-	o.NumLevelZeroTables = 5
-	o.NumLevelZeroTablesStall = 10
+	o.MemTableSize = 8 * mib
+	o.NumMemtables = 2
+	o.NumLevelZeroTables = 20
+	o.NumLevelZeroTablesStall = 40
 	o.NumCompactors = 2
 	o.BaseTableSize = 4 * mib
 	o.BaseLevelSize = 128 * mib

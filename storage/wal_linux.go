@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,4 +55,16 @@ func calmLogs(dir string) error {
 		return fmt.Errorf("find mapped logs: %w", err)
 	}
 	return nil
+}
+
+// ownSync: a sync of any descriptor of a file covers what was written through mappings of it.
+const ownSync = true
+
+// syncData makes the content of a file durable, and of its inode what reading it needs.
+func syncData(f *os.File) error {
+	for {
+		if err := unix.Fdatasync(int(f.Fd())); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package storage
+
+import "os"
+
+// ownSync: Badger syncs its logs itself. What is written through a mapping must be synced through it,
+// says POSIX.
+const ownSync = false
+
+func syncData(f *os.File) error { return f.Sync() }
+
+func calmLogs(string) error { return nil }
