@@ -73,7 +73,7 @@
 // # Concurrency
 //
 // All methods are safe for concurrent use. Update takes one short lock per partition and is called
-// by the store's committer in the order of commits; Unsure is one atomic load. Serve blocks and
+// by the store's batch writer in the order of commits; Unsure is one atomic load. Serve blocks and
 // needs a goroutine of its own.
 //
 // # Departures from the paper

@@ -93,7 +93,7 @@ func (k *Keeper) Close() error {
 }
 
 // Update takes in that a commit gave an own record a new digest; 0 is a missing object. lost says
-// that the record was corrupt, so that before is unknown. It is to be called by the committer for
+// that the record was corrupt, so that before is unknown. It is to be called by the store for
 // each changed record, in the order of the commits; it neither blocks nor allocates (save for the
 // first key of a branch).
 func (k *Keeper) Update(partition uint16, name string, before, after uint64, lost bool) {

@@ -28,7 +28,7 @@ type part struct {
 }
 
 // update takes in one commit and reports whether the partition must be scanned again: Old was
-// unknown, or the trees cannot be right. It runs on the committer's goroutine.
+// unknown, or the trees cannot be right. It runs on the store's batch writer.
 func (p *part) update(name string, n int, hash, before, after uint64, lost bool) (rescan bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

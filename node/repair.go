@@ -165,7 +165,7 @@ func (p *pushes) Send(ctx context.Context, member string, items []antientropy.It
 	return p.repair.sender.Send(ctx, member, moved)
 }
 
-// changed is told of each commit by the store's committer.
+// changed is told of each commit by the store's batch writer.
 func (n *Node) changed(c storage.Change) {
 	n.repair.keeper.Update(c.Key.Partition, c.Key.Name, c.Old, c.New, c.Lost)
 }

@@ -20,21 +20,30 @@ func digest(o vclock.Object) uint64 {
 	return o.Digest()
 }
 
-// report tells of the records that a batch changed, when it is durable: the space for hints, and
-// Config.Changed. It stands in the way of every write, so it allocates nothing. (The old record is
-// there anyway: the batch keeps what it read.)
+// report tells Config.Changed of the records that a batch changed, when it is durable. It stands in the
+// way of every write, so it allocates nothing. (The old record is there anyway: the batch keeps what it
+// read.)
 func (s *Store) report(b *batch) {
+	if s.cfg.Changed == nil {
+		return
+	}
 	for _, p := range b.dirty {
 		if p.key.Hint != "" {
-			s.reportHint(p)
-			continue
-		}
-		if s.cfg.Changed == nil {
 			continue
 		}
 		c := Change{Key: p.key, Old: digest(p.old.record.Object), New: digest(p.record.Object), Lost: p.old.err != nil}
 		if c.Old != c.New || c.Lost {
 			s.cfg.Changed(c)
+		}
+	}
+}
+
+// reportHints counts the hints that a batch changed, when it is durable. The committer does so, as it
+// adds what open batches take to what is counted: nothing may be in both.
+func (s *Store) reportHints(b *batch) {
+	for _, p := range b.dirty {
+		if p.key.Hint != "" {
+			s.reportHint(p)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func TestSnapshotAndChangesAreTheTruth(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	const writers, scans, rounds = 8, 12, 40
-	var log []Change // only the committer appends, and reads its length in Began
+	var log []Change // only the batch writer appends; the committer reads its length in Began
 	cfg := small(t.TempDir())
 	cfg.MaxSiblings = 1000
 	cfg.Changed = func(c Change) { log = append(log, c) }

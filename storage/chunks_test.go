@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -33,8 +34,8 @@ func countKind(s *Store, kind byte) int {
 	return n
 }
 
-// settle waits until the committer has deleted the chunks that the last write replaced: it does so
-// before it takes the next operation.
+// settle waits until the chunks are deleted that the last write replaced: the batch writer does so before
+// it takes the next batch.
 func settle(t *testing.T, s *Store) {
 	t.Helper()
 	mustMerge(t, s, key("settle"), vclock.Object{})
@@ -259,4 +260,23 @@ func TestSnapshots(t *testing.T) {
 			t.Error("close waits for nobody")
 		}
 	})
+}
+
+// What a failed batch would have replaced stays, with its chunks.
+func TestFailedBatchDeletesNoChunks(t *testing.T) {
+	dir := t.TempDir()
+	f := newTraffic(t, small(dir))
+	o := mustPut(t, f.s, key("k"), blind(large(200_000, "v")))
+	settle(t, f.s)
+	held := place(f.before)
+	f.put("replaced", key("k"), vclock.Write{TakeLocal: true})
+	held.verdict <- syscall.EIO
+	f.under.Wait()
+	for range 2 {
+		if got := mustGet(t, f.s, key("k")); !got.Equal(o) {
+			t.Errorf("reads %d bytes, want %d", got.Size(), o.Size())
+		}
+		mustClose(t, f.s)
+		f.s = mustOpen(t, small(dir))
+	}
 }

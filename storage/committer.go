@@ -2,11 +2,10 @@ package storage
 
 import (
 	"runtime"
+	"sync"
 	"time"
 
 	"cartwheel/vclock"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // maxBatchOps bounds the operations that one batch takes, and so how long the first of them waits.
@@ -24,79 +23,123 @@ const (
 // recordOverheadBytes is generously what a record takes beside its object and name.
 const recordOverheadBytes = 64
 
-// The committer is the one goroutine that writes. It takes what waits, applies each operation to
-// the records in memory (the overlay: several operations of one key see each other), makes the
-// changed records durable with one sync, and only then answers. So no two writes of a key ever
-// run at once, and the sync is paid per batch.
-
-// pending is a record that the batch under way has changed or looked at.
-type pending struct {
-	key    Key
-	old    stored        // in the database
-	record vclock.Record // as it stands; zero if it is missing
-	dirty  bool
-	size   int64 // of the record as it stands, if dirty
-	charge int64 // of a hint: what the record as it stands takes of the space for hints
+// The committer is the one goroutine that decides what is written. It applies each operation to the
+// records in memory as it comes (the overlay: several operations of one key see each other), and a
+// second goroutine, the batch writer, makes the changed records durable with one sync per batch. While
+// it does, the next batch is open: puts are minted and sent to other replicas, so that a write waits
+// for one sync after it came, and not for the one before as well. Only then are operations answered, in
+// the order in which they came. So no two writes of a key ever run at once, and the sync is paid per
+// batch. A batch that fails fences the store: the one that was applied on top of it fails with it.
+type committer struct {
+	s    *Store
+	out  chan<- *batch // to the batch writer; has room for the one batch that may be under way
+	held []*op         // taken and not applied: the open batch is full, or the first one is a mark
+	next *batch        // open; nil: none
+	// under is with the batch writer; nil: none.
+	under *batch
+	// resting: the batch writer takes no other batch yet, so that the open one grows.
+	resting bool
 }
 
-// batch is the overlay of the operations that become durable together.
-type batch struct {
-	records map[Key]*pending
-	dirty   []*pending // in the order of their first change
-	bytes   int64      // of the dirty records
-	read    int64      // of the records as they were read
-	hints   int64      // by which the space for hints grows
-}
-
-// run is the committer's goroutine; it ends when the queue is closed and empty.
+// run is the committer's goroutine; it ends when the queue is closed and everything is answered.
 func (s *Store) run() {
+	out := make(chan *batch, 1)
+	var writing sync.WaitGroup
+	writing.Go(func() { s.writeAll(out) })
+	defer writing.Wait()
+	defer close(out)
+	c := &committer{s: s, out: out}
 	for {
-		// Lets the writers that were just answered queue their next writes: one yield makes the
-		// batches a third larger, and costs nothing when nobody is waiting.
-		runtime.Gosched()
-		ops := s.queue.take(maxBatchOps)
-		if ops == nil {
+		ops, news, open := s.queue.take(c.room(), c.idle())
+		if !open {
 			return
 		}
-		began, taken := time.Now(), len(ops)
-		for len(ops) > 0 {
-			n, err := s.step(ops)
-			if err != nil {
-				s.fence(err, false)
-				s.finish(ops, s.queue.reason())
-				break
-			}
-			s.finish(ops[:n], nil)
-			ops = ops[n:]
-			if err := s.collect(); err != nil {
-				s.fence(err, false)
-			}
+		if news.done {
+			c.answer()
+			// Lets the writers that were just answered queue their next writes: one yield makes the
+			// batches a third larger, and costs nothing when nobody is waiting.
+			runtime.Gosched()
+			ops = append(ops, s.queue.poll(c.room()-len(ops))...)
 		}
-		s.gather(began, taken)
+		if news.rested {
+			c.resting = false
+		}
+		c.held = append(c.held, ops...)
+		s.reading.begin(s.opened)
+		c.apply()
+		if c.handOver() {
+			c.apply()
+		}
+		s.reading.end()
 	}
 }
 
-// gather waits until the next batch may begin, after one of n operations.
-func (s *Store) gather(began time.Time, n int) {
-	if s.cfg.Durability == OS || n == 1 {
-		return // without a sync a commit is cheap
+// idle reports whether all that was taken is answered.
+func (c *committer) idle() bool { return c.under == nil && c.next == nil && len(c.held) == 0 }
+
+// room returns how many more operations may be taken now.
+func (c *committer) room() int {
+	switch {
+	case len(c.held) > 0:
+		return 0
+	case c.next == nil:
+		return maxBatchOps
+	case c.next.full(c.s.limits.txnBytes):
+		return 0
 	}
-	time.Sleep(min(time.Duration(n)*gatherPerOp, maxGather) - time.Since(began))
+	return maxBatchOps - len(c.next.ops)
 }
 
-// step does the next thing that ops ask for: a batch, or what happens between two of them. It
-// returns how many operations that were.
-func (s *Store) step(ops []*op) (n int, err error) {
-	if ops[0].kind == opMark {
-		return 1, s.mark(ops[0])
+// apply applies what is held as far as it goes.
+func (c *committer) apply() {
+	for len(c.held) > 0 {
+		o := c.held[0]
+		if o.kind == opMark {
+			if c.next != nil || c.under != nil {
+				return
+			}
+			err := c.s.mark(o)
+			c.s.finish([]*op{o}, err)
+		} else {
+			if c.next == nil {
+				c.next = c.s.newBatch(c.under)
+			}
+			if c.next.full(c.s.limits.txnBytes) {
+				return
+			}
+			c.s.apply(c.next, o)
+		}
+		c.held = c.held[1:]
 	}
-	return s.commitBatch(ops)
+	c.held = nil
+}
+
+// handOver gives the open batch to the batch writer if that is free, and reports whether it did.
+func (c *committer) handOver() bool {
+	if c.under != nil || c.resting || c.next == nil {
+		return false
+	}
+	c.next.settle()
+	c.under, c.next, c.resting = c.next, nil, true
+	c.out <- c.under
+	return true
+}
+
+// answer answers the operations of the batch that the batch writer has done.
+func (c *committer) answer() {
+	if c.under.err == nil {
+		c.s.reportHints(c.under)
+	}
+	if c.next != nil {
+		c.next.ahead = 0 // it is counted now
+	}
+	c.s.finish(c.under.ops, c.under.err)
+	c.under = nil
 }
 
 // finish answers operations, unless the guard did. A batch failed as a whole: Badger may have
 // applied a part of it, so what happened to each operation is unknown.
 func (s *Store) finish(ops []*op, batchErr error) {
-	s.busySince.Store(0)
 	ours := s.queue.settle(len(ops))
 	for _, o := range ops {
 		switch {
@@ -109,79 +152,23 @@ func (s *Store) finish(ops []*op, batchErr error) {
 			o.succeed()
 		}
 	}
-	clear(ops) // the queue appends to the same array for some time
 }
 
-// commitBatch applies the first n operations, as many as one batch may hold, and makes them
-// durable. After an error nothing is known of any of them.
-func (s *Store) commitBatch(ops []*op) (n int, err error) {
-	s.markBusy()
-	if err := s.queue.reason(); err != nil {
-		return 0, err
+// apply runs one operation against the overlay and leaves its answer in it. If the batch cannot
+// become durable any more, it only joins it.
+func (s *Store) apply(b *batch, o *op) {
+	b.ops = append(b.ops, o)
+	if b.err != nil {
+		return
 	}
-	// Before anything is minted; the transactions check again.
-	if err := s.checkSpace(); err != nil {
-		return 0, err
-	}
-	b := batch{records: make(map[Key]*pending, len(ops))}
-	txn := s.db.NewTransactionAt(s.last, false)
-	defer txn.Discard()
-	for n < len(ops) && ops[n].kind != opMark && b.bytes < s.limits.txnBytes && b.read < s.limits.txnBytes {
-		if err := s.apply(txn, &b, ops[n]); err != nil {
-			return 0, err
-		}
-		n++
-	}
-	w := writer{s: s}
-	defer w.discard()
-	for _, p := range b.dirty {
-		if err := w.replace(p); err != nil {
-			return 0, err
-		}
-	}
-	if err := w.commit(); err != nil {
-		return 0, err
-	}
-	s.stats.batches.Add(1)
-	s.report(&b)
-	s.hooks.synced()
-	return n, nil
-}
-
-// collect deletes the chunks that the last batch replaced.
-func (s *Store) collect() error {
-	if len(s.trash) == 0 {
-		return nil
-	}
-	s.markBusy()
-	defer s.busySince.Store(0)
-	w := writer{s: s}
-	defer w.discard()
-	for _, g := range s.trash {
-		if err := w.remove(g); err != nil {
-			return err
-		}
-	}
-	s.trash = nil
-	return w.commit()
-}
-
-// apply runs one operation against the overlay and leaves its answer in it. The error says that the
-// store was fenced while the record was read: if the disk hung, the operation has its answer.
-func (s *Store) apply(txn *badger.Txn, b *batch, o *op) error {
 	p := b.records[o.key]
 	if p == nil {
-		p = &pending{key: o.key, old: s.readCached(o.key)}
-		if p.old.size == 0 {
-			p.old = readRecord(txn, o.key)
-		}
-		if err := s.queue.reason(); err != nil {
-			return err
-		}
-		p.record, p.charge = p.old.record, storedCharge(o.key, p.old)
-		b.read += int64(p.old.size)
-		b.records[o.key] = p
-		s.noteDamage(o.key, p.old)
+		p = s.find(b, o.key)
+	}
+	// The store may have been fenced while the record was read, or the space asked for, or the batch
+	// before hung: then the operation has its answer, and must not be minted any more.
+	if b.err = s.queue.reason(); b.err != nil {
+		return
 	}
 	switch o.kind {
 	case opPut:
@@ -191,13 +178,43 @@ func (s *Store) apply(txn *badger.Txn, b *batch, o *op) error {
 	case opDrop:
 		s.applyDrop(b, p, o)
 	}
-	return nil
+}
+
+// find returns the record as the batch before leaves it or, if that does not change it, as it is in the
+// database, and makes it part of b.
+func (s *Store) find(b *batch, k Key) *pending {
+	p := b.inherit(k)
+	if p == nil {
+		p = s.read(k)
+		b.read += int64(p.old.size)
+		s.noteDamage(k, p.old)
+	}
+	b.records[k] = p
+	return p
+}
+
+// read returns the record as it is in the database, all batches before the one under way included.
+func (s *Store) read(k Key) *pending {
+	p := &pending{key: k, old: s.readCached(k)}
+	if p.old.size == 0 {
+		at, ok := s.snapshots.acquire()
+		if !ok { // never: Close ends the committer first
+			p.old.err = ErrClosed
+			return p
+		}
+		defer s.snapshots.release(at)
+		txn := s.db.NewTransactionAt(at, false)
+		defer txn.Discard()
+		p.old = readRecord(txn, k)
+	}
+	p.record, p.charge = p.old.record, storedCharge(k, p.old)
+	return p
 }
 
 func (s *Store) applyPut(b *batch, p *pending, o *op) {
 	s.stats.puts.Add(1)
 	if s.known(p.record.Object, o) {
-		// A retry. Its first try is durable or in this batch, as is the whole object.
+		// A retry. Its first try is durable, or in this batch or the one before, as is the whole object.
 		s.stats.replays.Add(1)
 		o.result = p.record.Object
 		o.tellMinted()
@@ -235,7 +252,7 @@ func (s *Store) applyMerge(b *batch, p *pending, o *op) {
 	s.stats.merges.Add(1)
 	record, changed := p.record.Merge(o.object)
 	// An unchanged record needs no write, and is answered with the batch: whatever brought it to
-	// this state is durable or in the batch. (The actor is only given up when the clock changes.)
+	// this state is durable, or in the batch or the one before. (The actor is only given up when the clock changes.)
 	if !changed {
 		s.stats.unchanged.Add(1)
 		return

@@ -86,8 +86,8 @@ type Config struct {
 
 	// Changed, if not nil, is told of each own record (no hint) that a batch changed, after the batch
 	// is durable and read by everybody, before any of its operations is answered. It is called on the
-	// committer's goroutine, must not block or call Close, and what it takes is added to the latency
-	// of every write.
+	// batch writer's goroutine, beside other callbacks but never beside a Scan's Began. It must not
+	// block or call Close, and what it takes is added to the latency of every write.
 	Changed func(Change)
 	// Damaged, if not nil, is told each time an own record (no hint) is found corrupt: before the
 	// reader gets its answer, and before a write over that record is acknowledged. From then on this
@@ -97,7 +97,7 @@ type Config struct {
 	Damaged func(Key)
 
 	// Commit, FreeBytes and Now, if not nil, stand for the machine in simulations. Commit is called
-	// by the committer to make each transaction durable, by calling store: it may take its time, or
+	// by the batch writer to make each transaction durable, by calling store: it may take its time, or
 	// fail before or after that. FreeBytes says what is free on the disk, Now what time it is.
 	Commit    func(store func() error) error
 	FreeBytes func() int64

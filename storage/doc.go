@@ -4,11 +4,13 @@
 //
 // A Store maps a Key to a vclock.Record in one Badger database: partition and name for the node's
 // own copies, and with an owner before them for the hints, the copies that wait for that owner
-// (Dynamo §4.6). A single goroutine, the committer, does all writing: it takes the Puts, Merges and
-// Drops that wait, reads each record, applies the operations in order, mints the dots of puts, and
-// makes the changed records durable with one sync (group commit; Dynamo §4.4 and §6.1 leave this to
-// the storage engine). So writes of one key never race, no locks are needed, and 64 writers pay for
-// one sync together. Get and Scan read beside the committer, from a committed state. What was written
+// (Dynamo §4.6). A single goroutine, the committer, decides what is written: it takes the Puts, Merges and
+// Drops that wait, reads each record, applies the operations in order and mints the dots of puts. A
+// second one, the batch writer, makes the changed records durable with one sync per batch (group
+// commit; Dynamo §4.4 and §6.1 leave this to the storage engine), while the committer applies the next
+// batch on top of it; then the committer answers. So writes of one key never race, no locks are needed,
+// 64 writers pay for one sync together, and a put is minted without waiting for a sync. Get and Scan
+// read beside them, from a committed state. What was written
 // or read last is also in memory (Config.CacheBytes), as it is on the disk, and answers a Get or serves
 // as the base of a write without Badger.
 //
@@ -17,7 +19,8 @@
 //   - An acknowledged write is on the disk (Durability Fsync) and is read by every later Get; a
 //     crash at any point leaves each object as it was before or after a write, never in between.
 //     A merge that brings nothing new writes nothing, and is acknowledged only when what it
-//     brought is durable.
+//     brought is durable. Answers come in the order of the operations; a batch that fails takes
+//     the one on top of it with it.
 //   - No dot is minted twice, whatever was lost, restored or copied: every life of the process
 //     mints under a run of its own, and a record without its history under a fresh actor.
 //   - Puts are limited in value size, object size and siblings, checked before anything is minted.
@@ -76,8 +79,8 @@
 //
 // # Bounds
 //
-// Memory: at most 4 memtables of 2 x MemTableBytes, MaxQueueBytes of operations, one batch (15 % of
-// MemTableBytes, or one object of any size, three times, and as much again of records that were
+// Memory: at most 4 memtables of 2 x MemTableBytes, MaxQueueBytes of operations, two batches (each 15 %
+// of MemTableBytes, or one object of any size, three times, and as much again of records that were
 // only read), 6 MB of request ids, CacheBytes, one object per Scan, and what Badger needs to build
 // tables: one flush and two compactions at a time, whose buffers are pooled and grow with the size of
 // values. Measured with defaults as private memory without pause: 64 writers of 1 KiB as fast as the
@@ -94,7 +97,8 @@
 // # Concurrency
 //
 // All methods are safe for concurrent use. Put, Merge and Drop return at once; their callbacks, and
-// those of Config, run on the committer's goroutine (Damaged also on readers') and must not block.
+// Began, run on the committer's goroutine, Changed on the batch writer's, Damaged on the committer's and
+// on readers'; what a fence answers is told by whoever fences. None of them may block.
 // Scan calls Visit on the caller's goroutine. Close waits for readers. Objects that Scan
 // gives are the caller's. Objects that Get returns, or that go to Minted and Done, are shared and must
 // not be changed.

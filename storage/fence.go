@@ -14,7 +14,7 @@ const (
 )
 
 // fence stops all writes until the process restarts. Waiting operations are answered here; those
-// of the batch under way by the committer, or here as well if it hangs.
+// that are in a batch by the committer, or here as well if it hangs.
 func (s *Store) fence(cause error, hung bool) {
 	err := fmt.Errorf("%w: %w; writes are refused and reads go on until the process is restarted", ErrFenced, cause)
 	orphans, reason, first := s.queue.fence(err, hung)
@@ -26,17 +26,10 @@ func (s *Store) fence(cause error, hung bool) {
 	}
 }
 
-// markBusy says that the committer works from now on.
-func (s *Store) markBusy() { s.busySince.Store(int64(time.Since(s.opened)) + 1) }
-
-// busy returns for how long the committer has been working, 0 if it waits. It goes by the monotonic
-// clock: a wall clock that is set forward must not fence every store under load.
+// busy returns for how long the committer or the batch writer has been at its present work, 0 if both
+// wait.
 func (s *Store) busy() time.Duration {
-	since := s.busySince.Load()
-	if since == 0 {
-		return 0
-	}
-	return time.Since(s.opened) - time.Duration(since) + 1
+	return max(s.reading.running(s.opened), s.writing.running(s.opened))
 }
 
 // Fenced returns nil, or why writes are refused; the error wraps ErrFenced.
@@ -118,7 +111,7 @@ func (s *Store) shutdown() error {
 	return nil
 }
 
-// awaitCommitter waits for the committer's end, but not much longer than until it counts as hung.
+// awaitCommitter waits for the end of committer and batch writer, but not much longer than until it counts as hung.
 func (s *Store) awaitCommitter() error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()

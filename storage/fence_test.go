@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -253,5 +254,36 @@ func TestHungCommitFences(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The store is fenced for another reason while a batch is under way: that one ends well, the one on top
+// of it fails. If the disk is found too full when that begins, nothing of it is minted.
+func TestFenceBetweenTwoBatches(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		cfg := small(t.TempDir())
+		var free atomic.Int64
+		free.Store(1 << 40)
+		cfg.FreeBytes = free.Load
+		f := newTraffic(t, cfg)
+		held := place(f.before)
+		f.put("first", key("k"), blind("v"))
+		<-held.met
+		if full {
+			free.Store(1)
+			f.send("second", key("k"))
+		} else {
+			f.put("second", key("k"), blind("w"))
+			f.s.fence(syscall.EIO, false)
+		}
+		held.verdict <- nil
+		f.under.Wait()
+		free.Store(1 << 40)
+		mustClose(t, f.s)
+		slices.Sort(f.notes) // if it was in no batch yet, the second may be told first
+		f.want("changed k", "durable", "first", "second: fenced")
+		if got := values(mustGet(t, mustOpen(t, small(cfg.Dir)), key("k"))); got != "v" {
+			t.Errorf("full=%t: reads %q", full, got)
+		}
 	}
 }

@@ -19,7 +19,7 @@ type HintCount struct {
 	Bytes int64 // keys and encoded records in the database
 }
 
-// hintSpace knows what hints take. The committer writes it, after each batch.
+// hintSpace knows what hints take. The committer writes it, when it answers a batch.
 type hintSpace struct {
 	mu     sync.Mutex
 	owners map[string]HintCount // none with a count of 0
@@ -54,12 +54,13 @@ func (s *Store) Hints() []HintCount {
 // Own records always may.
 func (s *Store) admitHint(b *batch, p *pending, n int) error {
 	growth := s.hintCharge(p.key, n) - p.charge
-	if growth <= 0 || s.hints.used+b.hints+growth <= s.cfg.MaxHintBytes {
+	used := s.hints.used + b.ahead + b.hints
+	if growth <= 0 || used+growth <= s.cfg.MaxHintBytes {
 		return nil
 	}
 	s.stats.hintsRefused.Add(1)
 	return fmt.Errorf("%w: %d bytes of hints are stored, and this one would take %d more than the %d allowed",
-		ErrHintsFull, s.hints.used+b.hints, s.hints.used+b.hints+growth-s.cfg.MaxHintBytes, s.cfg.MaxHintBytes)
+		ErrHintsFull, used, used+growth-s.cfg.MaxHintBytes, s.cfg.MaxHintBytes)
 }
 
 // recordSize returns the length of a record's encoding.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"cartwheel/vclock"
@@ -182,5 +183,74 @@ func playAgainstMap(t *testing.T, seed uint64) {
 	m.check(s)
 	if err := s.Fenced(); errors.Is(err, ErrFenced) {
 		t.Error(err)
+	}
+}
+
+// TestBurstsAgainstAMap is TestAgainstAMap with many operations under way.
+func TestBurstsAgainstAMap(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	// The answers come one after the other, in the order of the operations: no lock is needed.
+	m := &oracle{t: t, objects: map[Key]vclock.Object{}, dots: map[string]map[vclock.Dot]bool{}, digests: map[Key]uint64{}}
+	cfg := small(t.TempDir())
+	cfg.Changed = m.change
+	s := mustOpen(t, cfg)
+	for round := range 20 {
+		var under sync.WaitGroup
+		for i := range 60 {
+			under.Add(2)
+			k := Key{Partition: uint16(random.IntN(2)), Name: fmt.Sprint("k", random.IntN(3)), Hint: []string{"", "a", "b"}[random.IntN(3)]}
+			w := vclock.Write{TakeLocal: random.IntN(2) == 0, Value: []byte(fmt.Sprint(round, i))}
+			if random.IntN(10) == 0 {
+				w.Value = append(w.Value, large(30_000+random.IntN(50_000), "v")...)
+			}
+			follow := random.IntN(3)
+			// The second operation follows when the first is minted: it is in the same batch, in the next one or in
+			// a later one, and knows what may not be durable yet.
+			minted := func(o vclock.Object) {
+				if follow == 0 {
+					s.Drop(Drop{Key: k, Digest: o.Digest(), Done: func(dropped bool, err error) {
+						now, there := m.objects[k]
+						if same := digest(now) == o.Digest(); err != nil || dropped != (same || !there) {
+							t.Errorf("drop: %t, %v", dropped, err)
+						} else if same {
+							delete(m.objects, k)
+						}
+						under.Done()
+					}})
+					return
+				}
+				k := k
+				if follow == 2 {
+					k.Hint = "a"
+				}
+				s.Merge(Merge{Key: k, Object: o, Done: func(err error) {
+					if m.objects[k], _ = vclock.Merge(m.objects[k], o); err != nil {
+						t.Error(err)
+					}
+					under.Done()
+				}})
+			}
+			s.Put(Put{Key: k, Write: w, Minted: minted, Done: func(o vclock.Object, err error) {
+				if m.put(k, w, o); err != nil {
+					t.Error(err)
+				}
+				under.Done()
+			}})
+		}
+		under.Wait()
+		m.check(s)
+		if n := countKind(s, kindGarbage) + countKind(s, kindGarbage|kindHint); n != 0 {
+			t.Errorf("%d garbage entries are left", n)
+		}
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+		if round%5 == 4 {
+			mustClose(t, s)
+			s = mustOpen(t, cfg)
+		}
 	}
 }

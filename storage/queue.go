@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"slices"
 	"sync"
 
 	"cartwheel/vclock"
@@ -126,13 +127,14 @@ func writeSize(w *vclock.Write) int64 {
 }
 
 // queue is the bounded way from the callers to the committer. Each operation is answered by
-// whoever takes it out: the committer in order, or the guard when the store fences.
+// whoever takes it out: the committer in order, or whoever fences the store.
 type queue struct {
 	mu       sync.Mutex
-	filled   sync.Cond // signalled when pending is not empty, or closed
+	filled   sync.Cond // signalled when pending is not empty, there are news, or closed
 	pending  []*op     // accepted, oldest first
 	inflight []*op     // taken by the committer and not answered
 	bytes    int64     // size of pending and inflight
+	news     news      // what the committer does not know yet
 	fenced   error     // set once; no operation is accepted afterwards
 	closed   bool
 
@@ -167,25 +169,58 @@ func (q *queue) push(o *op) error {
 	return nil
 }
 
-// take waits for operations and moves up to n of them in flight; it returns nil once the queue is
-// closed and empty. Only the committer calls it, when nothing is in flight.
-func (q *queue) take(n int) []*op {
+// news are what the batch writer tells the committer.
+type news struct {
+	done   bool // the batch is durable, or has failed
+	rested bool // another one may come
+}
+
+// take waits for operations or news. It moves up to n operations in flight, and returns false once the
+// queue is closed and empty and the committer idle. Only the committer calls it.
+func (q *queue) take(n int, idle bool) (ops []*op, what news, open bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.pending) == 0 {
-		if q.closed {
-			return nil
+	for {
+		switch {
+		case q.news != news{}:
+			what, q.news = q.news, news{}
+			return q.moveLocked(n), what, true
+		case n > 0 && len(q.pending) > 0:
+			return q.moveLocked(n), news{}, true
+		case q.closed && idle && len(q.pending) == 0:
+			return nil, news{}, false
 		}
 		q.filled.Wait()
 	}
-	n = min(n, len(q.pending))
-	ops := q.pending[:n:n]
+}
+
+// poll is take for who does not wait.
+func (q *queue) poll(n int) []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.moveLocked(n)
+}
+
+func (q *queue) moveLocked(n int) []*op {
+	n = max(0, min(n, len(q.pending)))
+	ops := slices.Clone(q.pending[:n])
+	clear(q.pending[:n]) // the array is appended to for some time
 	q.pending = q.pending[n:]
-	q.inflight = ops
+	q.inflight = append(q.inflight, ops...)
 	return ops
 }
 
-// settle takes the first n operations out of flight; false means that the guard answered them.
+// tell gives the committer news.
+func (q *queue) tell(n news) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.news.done = q.news.done || n.done
+	q.news.rested = q.news.rested || n.rested
+	q.filled.Signal()
+}
+
+// settle takes the first n operations out of flight; false means that the guard answered them, as the
+// disk hung.
 func (q *queue) settle(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -195,12 +230,12 @@ func (q *queue) settle(n int) bool {
 	for _, o := range q.inflight[:n] {
 		q.bytes -= o.size
 	}
-	q.inflight = q.inflight[n:]
+	q.inflight = slices.Delete(q.inflight, 0, n)
 	return true
 }
 
 // fence makes err the answer to every later operation and returns those that now have to be
-// answered with it: the waiting ones, and if the committer hangs also those it holds. first is
+// answered with it: the waiting ones, and if the disk hangs also those that the committer holds. first is
 // false if the queue was fenced before; then the first reason stays, and is returned.
 func (q *queue) fence(err error, hung bool) (orphans []*op, reason error, first bool) {
 	q.mu.Lock()

@@ -120,7 +120,6 @@ func (s *Store) snapshotFor(began func()) (uint64, error) {
 // mark takes the snapshot of a scan. Only the committer calls it, between two batches, when all
 // that is visible has been reported.
 func (s *Store) mark(o *op) error {
-	s.markBusy()
 	if err := s.queue.reason(); err != nil {
 		return err
 	}

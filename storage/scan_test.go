@@ -402,7 +402,7 @@ func TestScanReadsTheSnapshotOfBegan(t *testing.T) {
 		}
 		got <- at
 	}()
-	ops := s.queue.take(1)
+	ops, _, _ := s.queue.take(1, true)
 	if err := s.mark(ops[0]); err != nil {
 		t.Error(err)
 	}

@@ -27,27 +27,31 @@ type Store struct {
 	queue  *queue
 	hooks  hooks
 
+	former uint64 // run of the former life
+
 	// Only the committer's goroutine touches these once it runs.
-	last   uint64 // the newest commit's timestamp
 	actors *vclock.Actors
 	recent *recent
 	clock  vclock.HybridClock
-	trash  []garbage // replaced chunks that are still there
 	hints  hintSpace // may be read by everybody
-	former uint64    // run of the former life
-	wals   *walWatch
+
+	// Only the batch writer's goroutine touches these once it runs.
+	last  uint64    // the newest commit's timestamp
+	trash []garbage // replaced chunks that are still there
+	wals  *walWatch
 
 	snapshots *snapshots
 	cache     *cache
 	tables    atomic.Int64 // size of Badger's tables when they were last measured
 	// unmeasured is how much was written since the tables were measured.
 	unmeasured atomic.Int64
-	opened     time.Time    // zero of busySince
-	busySince  atomic.Int64 // when the committer began to work, in nanoseconds after opened and 1; 0 when it waits
-	failures   chan error   // what Badger reported; room for one, further ones only go to the log
+	opened     time.Time  // zero of the stopwatches
+	reading    stopwatch  // of the committer
+	writing    stopwatch  // of the batch writer
+	failures   chan error // what Badger reported; room for one, further ones only go to the log
 	stats      counters
 
-	done      chan struct{} // closed when the committer has ended
+	done      chan struct{} // closed when the committer and the batch writer have ended
 	stopGuard chan struct{}
 	guards    sync.WaitGroup
 	closing   sync.Once
@@ -182,7 +186,7 @@ func (s *Store) GetCached(k Key) (o vclock.Object, ok bool) {
 
 // Put queues a client write and returns at once. The outcome goes to p.Done, on the committer's
 // goroutine; or before Put returns if it is refused with ErrClosed, ErrFenced or ErrBusy; or on
-// the guard's if the store fences while the write waits. Later outcomes are *TooLargeError,
+// another one if the store fences while the write waits. Later outcomes are *TooLargeError,
 // *TooManySiblingsError, ErrHintsFull (wrapped) and ErrFenced. The callbacks must not block and must not call Close.
 func (s *Store) Put(p Put) {
 	s.submit(&op{

@@ -594,7 +594,7 @@ func TestQueueBoundsBytesButTakesOneOfAnySize(t *testing.T) {
 	if err := q.push(&op{size: 1}); !errors.Is(err, ErrBusy) {
 		t.Errorf("one more: %v", err)
 	}
-	ops := q.take(10)
+	ops, _, _ := q.take(10, true)
 	if err := q.push(&op{size: 1}); !errors.Is(err, ErrBusy) {
 		t.Errorf("one more while the large one is in flight: %v", err)
 	}

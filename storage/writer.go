@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"cartwheel/vclock"
-
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -13,7 +11,7 @@ import (
 type entry struct{ key, value []byte }
 
 // writer turns changes into Badger transactions, in order: what was added earlier is never durable
-// later. Only the committer uses it.
+// later. Only the batch writer uses it.
 type writer struct {
 	s    *Store
 	txn  *badger.Txn
@@ -96,7 +94,8 @@ func (w *writer) replace(p *pending) error {
 	if p.record.Object.Missing() {
 		return w.erase(p.key, p.old)
 	}
-	return w.save(p.key, p.old, p.record)
+	p.now = stored{record: p.record, size: recordSize(p.record)}
+	return w.save(p)
 }
 
 // retire returns the changes that must happen together with the replacement of the record that old
@@ -124,11 +123,12 @@ func (w *writer) erase(k Key, old stored) error {
 	return w.add(append(w.retire(k, old), entry{recordKey(k), nil})...)
 }
 
-// save adds the changes that replace what old describes by a record.
-func (w *writer) save(k Key, old stored, r vclock.Record) error {
+// save adds the changes that replace what p.old describes by p.now, to which it adds where the chunks
+// are.
+func (w *writer) save(p *pending) error {
+	k, r, n := p.key, p.record, p.now.size
 	key := recordKey(k)
-	head := w.retire(k, old)
-	n := recordSize(r)
+	head := w.retire(k, p.old)
 	if n+sealBytes <= w.s.limits.inline {
 		value := seal(key, r.Append(newValue(formRecord, n)))
 		return w.add(append(head, entry{key, value})...)
@@ -137,6 +137,7 @@ func (w *writer) save(k Key, old stored, r vclock.Record) error {
 	if err != nil {
 		return err
 	}
+	p.now.head = h
 	value := seal(key, h.append(newValue(formHead, headBytes)))
 	head = append(head, entry{garbageKey(k, h.generation), nil}, entry{key, value})
 	return w.add(head...)
