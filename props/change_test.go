@@ -66,6 +66,13 @@ func TestParseChangeValues(t *testing.T) {
 		{"sync_on_write", `1`, "", notSync},
 		{"read_repair", `"before"`, `"before"`, ""},
 		{"read_repair", `true`, "", notRepair},
+		{"require_context", `true`, `true`, ""},
+		{"require_context", `"x"`, "", notBoolean},
+		{"resolve", `"siblings"`, `"siblings"`, ""},
+		{"resolve", `"json_merge"`, `"json_merge"`, ""},
+		{"resolve", `"default"`, "", ""},
+		{"resolve", `"last"`, "", notResolve},
+		{"resolve", `1`, "", notResolve},
 
 		{"consistent", `false`, `false`, ""},
 		{"consistent", `true`, "", notAvailable},
@@ -111,7 +118,7 @@ func TestParseChangeForm(t *testing.T) {
 			t.Errorf("%q: got %v, want ErrForm", body, err)
 		}
 	}
-	for _, body := range []string{`{"props":{}}`, ` {"other":1,"props":{"name":"elsewhere"}} `} {
+	for _, body := range []string{`{"props":{}}`, ` {"other":1,"props":{"name":"elsewhere","active":false}} `} {
 		if c, err := ParseChange("", "b", []byte(body)); err != nil || len(c.values) != 0 {
 			t.Errorf("%q: got %v, %v, want an empty change", body, c.values, err)
 		}

@@ -1,5 +1,5 @@
-// Package props keeps the properties of buckets: what they are, what values they take, and
-// how the nodes of a cluster come to agree on them without a leader.
+// Package props keeps the properties of buckets and bucket types: what they are, what values
+// they take, and how the nodes of a cluster come to agree on them without a leader.
 //
 // # Model
 //
@@ -18,6 +18,17 @@
 // document (delta) in the same encoding as the whole one; nodes whose digests differ
 // exchange whole documents. Losing, repeating and reordering deltas does no harm.
 //
+// # Bucket types
+//
+// The properties of a type are a document of the same kind, that of the bucket with the empty
+// name, which no bucket has. A type exists once that document has a register, so each change
+// of a type also sets the property "active". A bucket has the properties of its own document,
+// else those of its type, else the defaults; what this means for each bucket is computed when
+// a document changes, not when a request asks. Buckets of a type keep siblings unless the type
+// or they say otherwise, whatever the cluster's default is. The type "default" always exists
+// and has no document. Types are never removed: a node that was away could bring one back, and
+// its objects would have been unreachable meanwhile.
+//
 // # Promises and limits
 //
 // A change is given to Config.Save before a reader can see it or a delta leaves, so that no
@@ -25,19 +36,18 @@
 // the change may come back after a restart, as a write that was not acknowledged may.
 // Changes are rare and each saves the whole document; reads are one map lookup.
 //
-// Client changes are refused when they would grow a bucket beyond 64 KiB, the document beyond
-// 8 MiB, or the buckets that have properties beyond 10,000. Merges never are, so concurrent
-// changes on several nodes can pass a limit; then only changes that shrink are taken. A reset
-// mark (about 130 bytes) stays for good: a node that was away may still hold what it erased.
+// Client changes are refused when they would grow a bucket or type beyond 64 KiB, the document
+// beyond 8 MiB, the buckets that have properties beyond 10,000, or the types beyond 1,000.
+// Merges never are, so concurrent changes on several nodes can pass a limit; then only changes
+// that shrink are taken. A reset mark (about 130 bytes) stays for good: a node that was away may still hold what it erased.
 // It is the 8 MiB that bound the marks, at some 60,000.
 //
 // Names and defaults are those of Riak's HTTP API, with three departures: allow_mult has a
-// configurable default; sloppy_quorum and read_repair are properties; and what cannot be had
+// configurable default; sloppy_quorum, read_repair, require_context and resolve are properties;
+// and what cannot be had
 // here (consistent, write_once, datatype, commit hooks) is refused rather than ignored. Other
 // properties without a meaning here (clock pruning, chash_keyfun, backend, any unknown name)
-// are stored and shown and have no effect; their values may nest 32 levels deep. Properties
-// of bucket types other than "default" do not exist yet; type is part of every key so that
-// they can.
+// are stored and shown and have no effect; their values may nest 32 levels deep.
 //
 // # Concurrency
 //

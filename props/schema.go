@@ -21,7 +21,8 @@ const (
 	alwaysOff                // a boolean that only takes false
 	noHooks                  // a list that must be empty
 	unsettable               // belongs to the bucket type
-	fromPath                 // named by the request's path; in a body it is skipped
+	resolveWord              // how siblings become one value
+	skipped                  // not the client's to set; in a body, where what was read is sent back, it is skipped
 )
 
 // property describes one known property. value is its default as JSON, "" when it is shown
@@ -36,7 +37,8 @@ type property struct {
 // schema holds the known properties by name. Any other name is of kind free. It is never
 // written.
 var schema = map[string]property{
-	"name":            {kind: fromPath},
+	"name":            {kind: skipped}, // the request's path has it
+	activeName:        {kind: skipped}, // of a type: it exists
 	"n_val":           {positive, "3", func(p *Properties) any { return &p.NVal }},
 	"allow_mult":      {boolean, "true", func(p *Properties) any { return &p.AllowMult }},
 	"last_write_wins": {boolean, "false", func(p *Properties) any { return &p.LastWriteWins }},
@@ -51,6 +53,8 @@ var schema = map[string]property{
 	"pr":              {quorumOrZero, "0", func(p *Properties) any { return &p.PR }},
 	"pw":              {quorumOrZero, "0", func(p *Properties) any { return &p.PW }},
 	"node_confirms":   {quorumOrZero, "0", func(p *Properties) any { return &p.NodeConfirms }},
+	"require_context": {boolean, "false", func(p *Properties) any { return &p.RequireContext }},
+	"resolve":         {resolveWord, `"siblings"`, func(p *Properties) any { return &p.Resolve }},
 
 	"dvv_enabled":   {boolean, "true", nil}, // dots are always used
 	"sync_on_write": {syncWord, `"backend"`, nil},
@@ -75,6 +79,7 @@ const (
 	notQuorum    = "not_valid_quorum"
 	notSync      = "not_valid_sync_param"
 	notRepair    = "not_valid_read_repair"
+	notResolve   = "not_valid_resolve"
 	notAvailable = "not_supported"
 	notSettable  = "cannot_be_set"
 	nestedTooFar = "nested_too_deep"
@@ -102,6 +107,8 @@ func normalize(k kind, v any) (stored json.RawMessage, problem string) {
 		return normalizeWord(v, notSync, "backend", "one", "all")
 	case repairWord:
 		return normalizeWord(v, notRepair, "before", "after")
+	case resolveWord:
+		return normalizeWord(v, notResolve, resolveWords[:]...)
 	case noHooks:
 		if list, ok := v.([]any); ok && len(list) == 0 {
 			return json.RawMessage("[]"), ""
@@ -201,6 +208,10 @@ func (p *Properties) assign(name string, stored json.RawMessage) {
 	case *int:
 		if n, err := strconv.Atoi(word); err == nil {
 			*f = n
+		}
+	case *Resolve:
+		if r, ok := ParseResolve(word); ok {
+			*f = r
 		}
 	case *Quorum:
 		if q, ok := ParseQuorum(word); ok {

@@ -12,18 +12,19 @@ import (
 	"strconv"
 )
 
-// bucketKey names a bucket; typ is never empty.
+// bucketKey names a bucket, or with an empty bucket a type; typ is never empty.
 type bucketKey struct{ typ, bucket string }
 
 func newKey(typ, bucket string) bucketKey {
-	return bucketKey{cmp.Or(typ, "default"), bucket}
+	return bucketKey{cmp.Or(typ, defaultType), bucket}
 }
 
 func (k bucketKey) compare(o bucketKey) int {
 	return cmp.Or(cmp.Compare(k.typ, o.typ), cmp.Compare(k.bucket, o.bucket))
 }
 
-// entry is one bucket of a Set with everything that is derived from its state.
+// entry is one bucket or type of a Set with everything that is derived from its state, and
+// from its type's.
 type entry struct {
 	state
 	parsed  Properties
@@ -31,21 +32,24 @@ type entry struct {
 	sum     uint64 // of encoded
 }
 
-// Set is the whole document at one moment: the properties of all buckets. It is immutable
-// and safe for concurrent use.
+// Set is the whole document at one moment: the properties of all buckets and bucket types. It
+// is immutable and safe for concurrent use.
 type Set struct {
-	shown   map[string]json.RawMessage // the default of every property that has one
-	base    Properties                 // the same for requests
-	buckets map[bucketKey]*entry
-	owners  int    // buckets that have a property of their own
-	bytes   int    // sum of the lengths of the encoded buckets
-	digest  uint64 // XOR of the sums
+	shown    map[string]json.RawMessage // the default of every property that has one
+	base     Properties                 // the same for requests
+	typeBase Properties                 // the same for buckets of types other than "default"
+	buckets  map[bucketKey]*entry
+	owners   int    // buckets that have a property of their own
+	types    int    // bucket types that have a document
+	bytes    int    // sum of the lengths of the encoded buckets
+	digest   uint64 // XOR of the sums
 }
 
 // Stats describes the size of a document.
 type Stats struct {
 	Buckets int // buckets with properties of their own
-	Entries int // buckets in the document: those, and those with a reset mark or default registers only
+	Types   int // bucket types, "default" not counted
+	Entries int // entries of the document: those, and those with a reset mark or default registers only
 	Bytes   int // length of the encoded document without its frame
 }
 
@@ -61,19 +65,23 @@ func newSet(d Defaults) *Set {
 	for name, value := range s.shown {
 		s.base.assign(name, value)
 	}
+	s.typeBase = s.base
+	s.typeBase.AllowMult = true
 	return s
 }
 
-// Bucket returns the properties of a bucket: its own, else the defaults. It allocates nothing.
+// Bucket returns the properties of a bucket: its own, else those of its type, else the
+// defaults. It allocates nothing.
 func (s *Set) Bucket(typ, bucket string) Properties {
-	if e := s.buckets[newKey(typ, bucket)]; e != nil {
+	k := newKey(typ, bucket)
+	if e := s.buckets[k]; e != nil {
 		return e.parsed
 	}
-	return s.base
+	return s.typed(k.typ)
 }
 
-// Levels returns the different n_vals in use, ascending: the default's and those of buckets
-// that have one of their own. The slice is the caller's.
+// Levels returns the different n_vals in use, ascending: the default's and those of types and
+// buckets that have one of their own. The slice is the caller's.
 func (s *Set) Levels() []int {
 	levels := []int{s.base.NVal}
 	for _, e := range s.buckets {
@@ -83,12 +91,13 @@ func (s *Set) Levels() []int {
 	return slices.Compact(levels)
 }
 
-// Placement is a hash of which buckets have another n_val than the default, and which: as long
-// as it stays the same, so does every key's number of replicas.
+// Placement is a hash of which types have another n_val than the default, which buckets have
+// another one than their type, and which: as long as it stays the same, so does every key's
+// number of replicas.
 func (s *Set) Placement() uint64 {
 	var sum uint64
 	for k, e := range s.buckets {
-		if e.parsed.NVal != s.base.NVal {
+		if e.parsed.NVal != s.parent(k).NVal {
 			h := fnv.New64a()
 			fmt.Fprintf(h, "%d %d %s%s", e.parsed.NVal, len(k.typ), k.typ, k.bucket) // never fails
 			sum ^= h.Sum64()
@@ -100,7 +109,7 @@ func (s *Set) Placement() uint64 {
 // JSON returns everything that is shown of a bucket: property -> JSON value, unknown names
 // and all defaults included. The map is the caller's, the values are shared and read-only.
 func (s *Set) JSON(typ, bucket string) map[string]json.RawMessage {
-	shown := maps.Clone(s.shown)
+	shown := s.TypeJSON(typ)
 	if e := s.buckets[newKey(typ, bucket)]; e != nil {
 		maps.Insert(shown, e.effective)
 	}
@@ -124,7 +133,7 @@ func (s *Set) Encode() []byte {
 
 // Stats returns the size of the document.
 func (s *Set) Stats() Stats {
-	return Stats{Buckets: s.owners, Entries: len(s.buckets), Bytes: s.bytes}
+	return Stats{Buckets: s.owners, Types: s.types, Entries: len(s.buckets), Bytes: s.bytes}
 }
 
 // effective yields the bucket's own values that mean something here. What a newer node wrote
@@ -145,6 +154,7 @@ func (s state) effective(yield func(string, json.RawMessage) bool) {
 // changed. The receiver is returned when there were none.
 func (s *Set) merge(states map[bucketKey]state) (m *Set, changed int) {
 	m = s
+	types := make(map[string]bool) // changed
 	for k, other := range states {
 		var old state
 		e := s.buckets[k]
@@ -161,15 +171,17 @@ func (s *Set) merge(states map[bucketKey]state) (m *Set, changed int) {
 			m = &copied
 		}
 		m.replace(k, e, m.newEntry(k, joined))
+		if k.isType() {
+			types[k.typ] = true
+		}
 	}
+	m.inherit(types)
 	return m, changed
 }
 
 func (s *Set) newEntry(k bucketKey, st state) *entry {
-	e := &entry{state: st, parsed: s.base, encoded: encodeBucket(k, st)}
-	for name, value := range st.effective {
-		e.parsed.assign(name, value)
-	}
+	e := &entry{state: st, encoded: encodeBucket(k, st)}
+	s.derive(k, e)
 	sum := sha256.Sum256(e.encoded)
 	e.sum = binary.BigEndian.Uint64(sum[:])
 	return e
@@ -178,17 +190,20 @@ func (s *Set) newEntry(k bucketKey, st state) *entry {
 // replace is only for a set that nobody else has seen yet.
 func (s *Set) replace(k bucketKey, old, e *entry) {
 	if old != nil {
-		s.count(old, -1)
+		s.count(k, old, -1)
 	}
-	s.count(e, 1)
+	s.count(k, e, 1)
 	s.buckets[k] = e
 }
 
 // count adds e to the totals, or with sign -1 takes it off.
-func (s *Set) count(e *entry, sign int) {
+func (s *Set) count(k bucketKey, e *entry, sign int) {
 	s.bytes += sign * len(e.encoded)
 	s.digest ^= e.sum
-	if e.own() > 0 {
+	switch {
+	case k.isType() && e.exists():
+		s.types += sign
+	case e.own() > 0:
 		s.owners += sign
 	}
 }

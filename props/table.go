@@ -9,18 +9,19 @@ import (
 	"cartwheel/vclock"
 )
 
-// maxBucketBytes bounds the encoded properties of one bucket, stamps included: they are in
+// maxBucketBytes bounds the encoded properties of one bucket or type, stamps included: they are in
 // the memory of every node.
 const maxBucketBytes = 64 << 10
 
 // limits bound what clients can store. Merges are not bound by them, or nodes would disagree.
 type limits struct {
 	buckets     int // with properties of their own
+	types       int
 	bucketBytes int
 	totalBytes  int // of the document, which each change saves whole and nodes send in one message
 }
 
-var clientLimits = limits{buckets: 10_000, bucketBytes: maxBucketBytes, totalBytes: 8 << 20}
+var clientLimits = limits{buckets: 10_000, types: 1000, bucketBytes: maxBucketBytes, totalBytes: 8 << 20}
 
 // Config is what a Table needs. All fields but Clock are required.
 type Config struct {
@@ -87,7 +88,7 @@ func (t *Table) Apply(c Change) (delta []byte, err error) {
 		latest = old.latest()
 	}
 	if latest >= maxTime {
-		return nil, fmt.Errorf("props: the properties of bucket %q carry the last possible time and cannot be changed", c.key.bucket)
+		return nil, fmt.Errorf("props: the properties of %v carry the last possible time and cannot be changed", c.key)
 	}
 	change := c.stamped(stamp{t.cfg.Clock.Now(latest), t.cfg.Node})
 	next, _ := set.merge(map[bucketKey]state{c.key: change})
@@ -140,9 +141,11 @@ func (l limits) check(before, after *Set, k bucketKey) error {
 	size := len(after.buckets[k].encoded)
 	switch {
 	case size > l.bucketBytes && size > oldSize:
-		return fmt.Errorf("%w: those of bucket %q would take %d bytes, the limit is %d", ErrTooLarge, k.bucket, size, l.bucketBytes)
+		return fmt.Errorf("%w: those of %v would take %d bytes, the limit is %d", ErrTooLarge, k, size, l.bucketBytes)
 	case after.owners > l.buckets && after.owners > before.owners:
 		return fmt.Errorf("%w: %d buckets have some, the limit is %d", ErrFull, before.owners, l.buckets)
+	case after.types > l.types && after.types > before.types:
+		return fmt.Errorf("%w: there are %d bucket types, the limit is %d", ErrFull, before.types, l.types)
 	case after.bytes > l.totalBytes && after.bytes > before.bytes:
 		return fmt.Errorf("%w: all buckets would take %d bytes, the limit is %d", ErrFull, after.bytes, l.totalBytes)
 	}

@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 	want := `{"allow_mult":true,"basic_quorum":false,"big_vclock":50,"chash_keyfun":{"fun":"chash_std_keyfun","mod":"riak_core_util"},` +
 		`"dvv_enabled":true,"dw":"quorum","last_write_wins":false,"linkfun":{"fun":"mapreduce_linkfun","mod":"riak_kv_wm_link_walker"},` +
 		`"n_val":3,"name":"carts \"1\"","node_confirms":0,"notfound_ok":true,"old_vclock":86400,"postcommit":[],"pr":0,"precommit":[],` +
-		`"pw":0,"r":"quorum","read_repair":"after","rw":"quorum","sloppy_quorum":true,"small_vclock":50,"sync_on_write":"backend",` +
+		`"pw":0,"r":"quorum","read_repair":"after","require_context":false,"resolve":"siblings","rw":"quorum","sloppy_quorum":true,"small_vclock":50,"sync_on_write":"backend",` +
 		`"w":"quorum","write_once":false,"young_vclock":20}`
 	if got := string(marshal(table.Set().JSON("", `carts "1"`))); got != want {
 		t.Errorf("shown\n got %s\nwant %s", got, want)
@@ -84,8 +84,8 @@ func TestDefaults(t *testing.T) {
 func TestApplySteersEveryField(t *testing.T) {
 	table, _ := newTable(t, "n1")
 	apply(t, table, "b", `{"props":{"n_val":5,"allow_mult":false,"last_write_wins":true,"notfound_ok":false,"basic_quorum":true,
-		"sloppy_quorum":false,"read_repair":"before","r":"one","w":2,"dw":0,"rw":"all","pr":"quorum","pw":3,"node_confirms":"all"}}`)
-	want := Properties{NVal: 5, LastWriteWins: true, BasicQuorum: true, ReadRepairBefore: true,
+		"sloppy_quorum":false,"read_repair":"before","require_context":true,"resolve":"max","r":"one","w":2,"dw":0,"rw":"all","pr":"quorum","pw":3,"node_confirms":"all"}}`)
+	want := Properties{NVal: 5, LastWriteWins: true, BasicQuorum: true, ReadRepairBefore: true, RequireContext: true, Resolve: ResolveMax,
 		R: 1, W: 2, DW: 0, RW: All, PR: Majority, PW: 3, NodeConfirms: All}
 	if got := table.Set().Bucket("", "b"); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -206,8 +206,8 @@ func TestTablesConverge(t *testing.T) {
 func TestTotalsAreKept(t *testing.T) {
 	set := sample(t)
 	var want Set
-	for _, e := range set.buckets {
-		want.count(e, 1)
+	for k, e := range set.buckets {
+		want.count(k, e, 1)
 	}
 	if set.owners != want.owners || set.bytes != want.bytes || set.digest != want.digest {
 		t.Errorf("got %d %d %x, want %d %d %x", set.owners, set.bytes, set.digest, want.owners, want.bytes, want.digest)
