@@ -24,7 +24,7 @@ func (r *Run) prepare(ctx context.Context, s series) error {
 		return err
 	}
 	defer all.Close()
-	if err := all.SetProperties(ctx, s.bucket, s.props); err != nil {
+	if err := all.SetProperties(ctx, client.Bucket{Name: s.bucket}, s.props); err != nil {
 		return fmt.Errorf("bench: make the bucket %s: %w", s.bucket, err)
 	}
 	for _, target := range r.cfg.Targets {
@@ -58,7 +58,7 @@ func awaitKnown(ctx context.Context, target string, s series) error {
 	ctx, cancel := context.WithTimeout(ctx, knownWithin)
 	defer cancel()
 	for {
-		have, err := c.Properties(ctx, s.bucket)
+		have, err := c.Properties(ctx, client.Bucket{Name: s.bucket})
 		for name, want := range s.props {
 			if err == nil && fmt.Sprint(have[name]) != fmt.Sprint(want) {
 				err = fmt.Errorf("%s is %v there, not %v", name, have[name], want)

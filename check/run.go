@@ -287,7 +287,7 @@ func (r *Run) prepare(ctx context.Context) error {
 	}
 	defer all.Close()
 	for _, l := range r.loads {
-		if err := all.SetProperties(ctx, l.bucket, l.properties()); err != nil {
+		if err := all.SetProperties(ctx, client.Bucket{Name: l.bucket}, l.properties()); err != nil {
 			return err
 		}
 	}
@@ -310,7 +310,7 @@ func (r *Run) prepare(ctx context.Context) error {
 // known returns nil if the endpoint has the properties of all buckets.
 func (r *Run) known(ctx context.Context, c *client.Client) error {
 	for _, l := range r.loads {
-		have, err := c.Properties(ctx, l.bucket)
+		have, err := c.Properties(ctx, client.Bucket{Name: l.bucket})
 		if err != nil {
 			return err
 		}

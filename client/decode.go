@@ -14,9 +14,9 @@ import (
 // object turns the answer to a read, or to a write that returns the body, into an object or an
 // error.
 func (r *reply) object(method string, key Key) (*Object, error) {
-	obj := &Object{Context: r.header.Get(headerContext), Receipt: r.receipt()}
+	obj := &Object{Context: r.header.Get(headerContext), ETag: unquoted(r.header.Get("Etag")), Receipt: r.receipt()}
 	switch {
-	case r.status == http.StatusOK || r.status == http.StatusNoContent:
+	case r.status == http.StatusOK || r.status == http.StatusCreated || r.status == http.StatusNoContent:
 		obj.Values = []Value{newValue(r.header, r.body)}
 		return obj, nil
 	case r.status == http.StatusMultipleChoices:
@@ -85,7 +85,7 @@ func newValue(h http.Header, body []byte) Value {
 	v := Value{
 		ContentType:     h.Get("Content-Type"),
 		ContentEncoding: h.Get("Content-Encoding"),
-		VTag:            strings.Trim(h.Get("Etag"), `"`),
+		VTag:            unquoted(h.Get("Etag")),
 		Deleted:         h.Get(headerDeleted) == "true",
 		Body:            body,
 	}
@@ -109,6 +109,9 @@ func newValue(h http.Header, body []byte) Value {
 	}
 	return v
 }
+
+// unquoted returns an entity tag without its quotes.
+func unquoted(etag string) string { return strings.Trim(etag, `"`) }
 
 func (v *Value) addExtra(name string, values []string) {
 	if len(values) == 0 {

@@ -17,6 +17,10 @@ var (
 	ErrBadRequest  = errors.New("client: bad request")          // the server's (400, 415), or found before sending
 	ErrTooLarge    = errors.New("client: too large")            // the value (413) or the names (414)
 	ErrUnreachable = errors.New("client: no endpoint answered") // every attempt failed before an answer came
+	// Of conditions (Conditions) and of the bucket property require_context.
+	ErrNotModified     = errors.New("client: not modified")           // 304: what the caller has is still true
+	ErrPrecondition    = errors.New("client: a condition failed")     // 412: the key holds something else
+	ErrContextRequired = errors.New("client: the context is missing") // 428: the bucket takes no blind writes
 )
 
 // NotFoundError says that the key holds no value. It matches ErrNotFound.
@@ -54,13 +58,20 @@ func (e *QuorumError) Error() string {
 
 // timedOut reports whether the request's own time ran out, so that another attempt would only
 // make the caller wait longer than it asked for.
-func (e *QuorumError) timedOut() bool { return strings.HasPrefix(e.Message, "request timed out") }
+func (e *QuorumError) timedOut() bool {
+	return strings.HasPrefix(e.Message, "request timed out") || e.Message == "timeout" // of a list
+}
+
+// notReady reports whether the answer is that of a node that serves no request yet, or no more.
+func (r *reply) notReady() bool {
+	return r.status == http.StatusServiceUnavailable && strings.HasPrefix(r.message(), "this node is not ready")
+}
 
 // unsatisfied matches the server's text about a quorum that was not met.
 var unsatisfied = regexp.MustCompile(`^(\w+)-value unsatisfied: (\d{1,9})/(\d{1,9})`)
 
-// StatusError is any other answer that is not a success. It matches ErrBadRequest or
-// ErrTooLarge by its status.
+// StatusError is any other answer that is not a success. It matches the error above that belongs
+// to its status.
 type StatusError struct {
 	Endpoint string
 	Status   int
@@ -78,16 +89,24 @@ func (e *StatusError) Is(target error) bool {
 		return target == ErrBadRequest
 	case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong:
 		return target == ErrTooLarge
+	case http.StatusNotModified:
+		return target == ErrNotModified
+	case http.StatusPreconditionFailed:
+		return target == ErrPrecondition
+	case http.StatusPreconditionRequired:
+		return target == ErrContextRequired
 	}
 	return false
 }
 
 // IndeterminateError says that a write may or may not have been executed: the connection broke,
 // or the caller's context ended, after the request may have reached a node. Repeating the
-// write with the same RequestID is safe.
+// write with the same RequestID or IdempotencyKey, whichever is set, is safe. Both are empty for a
+// batch, whose operations have ids of their own.
 type IndeterminateError struct {
-	RequestID string
-	Err       error
+	RequestID      string
+	IdempotencyKey string
+	Err            error
 }
 
 func (e *IndeterminateError) Error() string {

@@ -24,11 +24,37 @@ func (k Key) path() (string, error) {
 	if k.Bucket == "" || k.Key == "" {
 		return "", fmt.Errorf("client: bucket and key must not be empty: %w", ErrBadRequest)
 	}
-	p := "/buckets/" + escapeSegment(k.Bucket) + "/keys/" + escapeSegment(k.Key)
-	if k.Type != "" && k.Type != "default" {
-		p = "/types/" + escapeSegment(k.Type) + p
+	return typePath(k.Type) + "/buckets/" + escapeSegment(k.Bucket) + "/keys/" + escapeSegment(k.Key), nil
+}
+
+// Bucket names a bucket. An empty Type and "default" are the same.
+type Bucket struct{ Type, Name string }
+
+// Key returns a key of the bucket.
+func (b Bucket) Key(key string) Key { return Key{Type: b.Type, Bucket: b.Name, Key: key} }
+
+// String returns the bucket for people: bucket or type/bucket.
+func (b Bucket) String() string {
+	if b.Type == "" || b.Type == "default" {
+		return b.Name
 	}
-	return p, nil
+	return b.Type + "/" + b.Name
+}
+
+// path returns the escaped path of the bucket.
+func (b Bucket) path() (string, error) {
+	if b.Name == "" {
+		return "", fmt.Errorf("client: the bucket must not be empty: %w", ErrBadRequest)
+	}
+	return typePath(b.Type) + "/buckets/" + escapeSegment(b.Name), nil
+}
+
+// typePath returns what stands before /buckets: nothing for the default type.
+func typePath(name string) string {
+	if name == "" || name == "default" {
+		return ""
+	}
+	return "/types/" + escapeSegment(name)
 }
 
 // escapeSegment escapes one path segment so that any byte string arrives unchanged. It escapes
@@ -71,20 +97,28 @@ type Object struct {
 	Values []Value
 	// Siblings: the key has several values. After Head, Values is empty then.
 	Siblings bool
-	Receipt  Receipt
+	// ETag names this state of the key, for Conditions; it changes with every write. Empty if the
+	// answer had none.
+	ETag    string
+	Receipt Receipt
 }
 
 // Receipt says what a request really met. A reply without one leaves it zero.
 type Receipt struct {
-	Replicas  int               // distinct nodes that answered in time
-	Primaries int               // of them owners of the key
-	Fallbacks int               // of them nodes that stood in for an owner
-	Durable   int               // of them that had the write on disk
-	N         int               // effective N
-	Ring      uint64            // ring version
-	Lossy     bool              // the bucket keeps one value and drops concurrent ones
-	Extra     map[string]string // names this client does not know; nil if none
-	text      string
+	Replicas  int    // distinct nodes that answered in time
+	Primaries int    // of them owners of the key
+	Fallbacks int    // of them nodes that stood in for an owner
+	Durable   int    // of them that had the write on disk
+	N         int    // effective N
+	Ring      uint64 // ring version
+	Lossy     bool   // the bucket keeps one value and drops concurrent ones
+	// Consistency is the named level of the request; empty if it named none.
+	Consistency string
+	// Resolved says how siblings became the one value that was shown: the bucket's property
+	// "resolve". Empty if there was nothing to resolve.
+	Resolved string
+	Extra    map[string]string // names this client does not know; nil if none
+	text     string
 }
 
 // String returns the receipt as the server sent it.
@@ -128,6 +162,10 @@ func (r *Receipt) set(name, value string) bool {
 		if b, err = strconv.ParseBool(value); err == nil {
 			r.Lossy = b
 		}
+	case name == "consistency":
+		r.Consistency = value
+	case name == "resolved":
+		r.Resolved = value
 	default:
 		return false
 	}

@@ -4,17 +4,18 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/textproto"
+	"net/url"
 	"strings"
 )
 
 // Header names of the object API, in Go's canonical form.
 const (
-	headerContext   = "X-Riak-Vclock"
-	headerDeleted   = "X-Riak-Deleted"
-	headerRequestID = "X-Cartwheel-Request-Id"
-	metaPrefix      = "X-Riak-Meta-"
-	indexPrefix     = "X-Riak-Index-"
+	headerContext     = "X-Riak-Vclock"
+	headerDeleted     = "X-Riak-Deleted"
+	headerRequestID   = "X-Cartwheel-Request-Id"
+	headerIdempotency = "Idempotency-Key"
+	metaPrefix        = "X-Riak-Meta-"
+	indexPrefix       = "X-Riak-Index-"
 )
 
 // acceptValues asks for siblings with their values; anything else is served as stored.
@@ -41,7 +42,19 @@ func (c *Client) read(ctx context.Context, method string, key Key, opts GetOptio
 	if opts.VTag != "" {
 		query.Set("vtag", opts.VTag)
 	}
-	rep, err := c.do(ctx, call{method: method, path: path, query: query, accept: acceptValues, timeout: opts.Timeout})
+	if opts.Resolve != "" {
+		query.Set("resolve", opts.Resolve)
+	}
+	var header http.Header
+	if opts.Conditions != (Conditions{}) {
+		header = http.Header{}
+		if err := opts.setHeader(header); err != nil {
+			return nil, err
+		}
+	}
+	rep, err := c.do(ctx, call{
+		method: method, path: path, query: query, header: header, accept: acceptValues, timeout: opts.Timeout, hedge: true,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +72,54 @@ func (c *Client) Put(ctx context.Context, key Key, value Value, opts PutOptions)
 	if err != nil {
 		return nil, err
 	}
+	rep, err := c.write(ctx, http.MethodPut, path, value, opts)
+	if err != nil {
+		return nil, err
+	}
+	if rep.status == http.StatusNoContent && !opts.ReturnBody {
+		return &Object{Receipt: rep.receipt()}, nil
+	}
+	return rep.object(http.MethodPut, key)
+}
+
+// Create stores a value under a key that the server chooses, and returns that key and what Put
+// returns.
+func (c *Client) Create(ctx context.Context, bucket Bucket, value Value, opts PutOptions) (Key, *Object, error) {
+	path, err := bucket.path()
+	if err != nil {
+		return Key{}, nil, err
+	}
+	if opts.RequestID == "" && opts.IdempotencyKey == "" {
+		opts.IdempotencyKey = NewRequestID() // a repetition must find the key of the first time
+	}
+	rep, err := c.write(ctx, http.MethodPost, path+"/keys", value, opts)
+	if err != nil {
+		return Key{}, nil, err
+	}
+	if rep.status != http.StatusCreated {
+		return Key{}, nil, rep.statusError()
+	}
+	location := rep.header.Get("Location")
+	name, err := url.PathUnescape(location[strings.LastIndexByte(location, '/')+1:])
+	if err != nil || name == "" {
+		return Key{}, nil, fmt.Errorf("client: %s stored the value, but its Location %q names no key", rep.endpoint, location)
+	}
+	key := bucket.Key(name)
+	if !opts.ReturnBody {
+		return key, &Object{Receipt: rep.receipt()}, nil
+	}
+	obj, err := rep.object(http.MethodPost, key)
+	return key, obj, err
+}
+
+// write sends a value.
+func (c *Client) write(ctx context.Context, method, path string, value Value, opts PutOptions) (*reply, error) {
 	header, err := value.requestHeader()
 	if err != nil {
 		return nil, err
 	}
-	if err := writeHeader(header, opts.Context, opts.RequestID); err != nil {
+	id := writeID{opts.RequestID, opts.IdempotencyKey}
+	if err := writeHeader(header, opts.Context, id, opts.Conditions); err != nil {
 		return nil, err
 	}
 	query := opts.query()
@@ -74,17 +130,10 @@ func (c *Client) Put(ctx context.Context, key Key, value Value, opts PutOptions)
 	if body == nil {
 		body = []byte{} // an empty value is a value
 	}
-	rep, err := c.do(ctx, call{
-		method: http.MethodPut, path: path, query: query, header: header,
+	return c.do(ctx, call{
+		method: method, path: path, query: query, header: header,
 		accept: acceptValues, body: body, timeout: opts.Timeout, write: true,
 	})
-	if err != nil {
-		return nil, err
-	}
-	if rep.status == http.StatusNoContent && !opts.ReturnBody {
-		return &Object{Receipt: rep.receipt()}, nil
-	}
-	return rep.object(http.MethodPut, key)
 }
 
 // Delete deletes an object: a write of a tombstone. With opts.Context it replaces what that
@@ -97,7 +146,8 @@ func (c *Client) Delete(ctx context.Context, key Key, opts DeleteOptions) (Recei
 		return Receipt{}, err
 	}
 	header := http.Header{}
-	if err := writeHeader(header, opts.Context, opts.RequestID); err != nil {
+	id := writeID{opts.RequestID, opts.IdempotencyKey}
+	if err := writeHeader(header, opts.Context, id, opts.Conditions); err != nil {
 		return Receipt{}, err
 	}
 	rep, err := c.do(ctx, call{
@@ -116,76 +166,4 @@ func (c *Client) Delete(ctx context.Context, key Key, opts DeleteOptions) (Recei
 		return rep.receipt(), rep.notFound(key)
 	}
 	return rep.receipt(), rep.statusError()
-}
-
-// writeHeader sets the context and the request id of a write.
-func writeHeader(h http.Header, context, requestID string) error {
-	if context != "" {
-		if err := checkHeaderValue("context", context); err != nil {
-			return err
-		}
-		h.Set(headerContext, context)
-	}
-	if requestID == "" {
-		requestID = NewRequestID()
-	} else if len(requestID) != 32 || strings.Trim(requestID, "0123456789abcdefABCDEF") != "" {
-		return fmt.Errorf("client: the request id %q is not 32 hex digits: %w", requestID, ErrBadRequest)
-	}
-	h.Set(headerRequestID, requestID)
-	return nil
-}
-
-// requestHeader returns the headers that describe a value. What HTTP cannot carry unchanged is
-// refused here rather than altered on the way.
-func (v Value) requestHeader() (http.Header, error) {
-	h := http.Header{}
-	for name, values := range v.Extra {
-		h[http.CanonicalHeaderKey(name)] = values
-	}
-	contentType := v.ContentType
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
-	h.Set("Content-Type", contentType)
-	if v.ContentEncoding != "" {
-		h.Set("Content-Encoding", v.ContentEncoding)
-	}
-	for name, value := range v.Meta {
-		if !isToken(name) {
-			return nil, fmt.Errorf("client: the metadata name %q may have letters, digits and -_.!#$%%&'*+^`|~ only: %w", name, ErrBadRequest)
-		}
-		if h.Get(metaPrefix+name) != "" {
-			return nil, fmt.Errorf("client: the metadata name %q occurs twice; names that differ in case only are the same: %w", name, ErrBadRequest)
-		}
-		h.Set(metaPrefix+name, value)
-	}
-	for name, values := range h {
-		for _, value := range values {
-			if err := checkHeaderValue(name, value); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return h, nil
-}
-
-// checkHeaderValue refuses what an HTTP header cannot carry: control characters, and blanks at
-// either end, which are stripped on the way.
-func checkHeaderValue(name, value string) error {
-	bad := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
-	if strings.ContainsFunc(value, bad) || textproto.TrimString(value) != value {
-		return fmt.Errorf("client: the value %q of %s has a control character or a blank at an end: %w", value, name, ErrBadRequest)
-	}
-	return nil
-}
-
-// isToken reports whether s can be part of a header name.
-func isToken(s string) bool {
-	for i := range len(s) {
-		ch := s[i] | 0x20 // letters in lower case
-		if (ch < 'a' || 'z' < ch) && (s[i] < '0' || '9' < s[i]) && !strings.ContainsRune("-_.!#$%&'*+^`|~", rune(s[i])) {
-			return false
-		}
-	}
-	return s != ""
 }

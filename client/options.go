@@ -10,6 +10,9 @@ import (
 // property. R, W, PR, PW, DW, RW and NodeConfirms are a number or one of one, quorum, all,
 // default; the Booleans are "true", "false" or "default".
 type Quorum struct {
+	// Consistency is a level by name: ConsistencyFast, ConsistencySafe, ... The other fields, where
+	// set, win over what the name stands for.
+	Consistency  string
 	R, PR        string // replicas, and of them primaries, that must answer a read
 	W, PW, DW    string // the same for a write; DW: that have it on disk
 	RW           string // for a delete: R and W when neither is given
@@ -23,28 +26,50 @@ type Quorum struct {
 	Timeout time.Duration
 }
 
+// Named levels of consistency, for Quorum.Consistency.
+const (
+	ConsistencyFast    = "fast"    // one replica is enough; may miss the last write
+	ConsistencyDefault = "default" // the bucket's properties
+	ConsistencySafe    = "safe"    // majorities, with at least one owner among them
+	ConsistencyStrict  = "strict"  // majorities of the owners; nobody stands in for them
+)
+
 // GetOptions steer a Get or Head.
 type GetOptions struct {
 	Quorum
+	Conditions
 	VTag string // only this one of several siblings
+	// Resolve overrides the bucket's property "resolve": ResolveSiblings shows the siblings. Empty
+	// means the bucket's.
+	Resolve string
 }
+
+// ResolveSiblings asks for the siblings of a bucket whose property "resolve" hides them.
+const ResolveSiblings = "siblings"
 
 // PutOptions steer a Put.
 type PutOptions struct {
 	Quorum
+	Conditions
 	Context string // of the read that this write replaces; empty: a blind write
 	// ReturnBody asks for the object after the write; without it the answer has no Context and
 	// no Values.
 	ReturnBody bool
 	// RequestID makes repeating the write harmless, see NewRequestID; empty means a fresh one.
 	RequestID string
+	// IdempotencyKey takes the place of RequestID: any 1 to 255 bytes of visible ASCII. A repetition is
+	// also answered as the first time: with conditions that held then, and with the same key if the
+	// server chose it. A write with conditions, and Create, get a fresh one if neither is set.
+	IdempotencyKey string
 }
 
 // DeleteOptions steer a Delete.
 type DeleteOptions struct {
 	Quorum
-	Context   string // of the read that this delete follows; empty: the server reads first
-	RequestID string // as in PutOptions
+	Conditions
+	Context        string // of the read that this delete follows; empty: the server reads first
+	RequestID      string // as in PutOptions
+	IdempotencyKey string // as in PutOptions
 }
 
 // query returns the parameters that are set. The timeout is not among them, because it
@@ -52,7 +77,7 @@ type DeleteOptions struct {
 func (q Quorum) query() url.Values {
 	v := url.Values{}
 	for _, p := range [...]struct{ name, value string }{
-		{"r", q.R}, {"pr", q.PR}, {"w", q.W}, {"pw", q.PW}, {"dw", q.DW}, {"rw", q.RW}, {"node_confirms", q.NodeConfirms},
+		{"consistency", q.Consistency}, {"r", q.R}, {"pr", q.PR}, {"w", q.W}, {"pw", q.PW}, {"dw", q.DW}, {"rw", q.RW}, {"node_confirms", q.NodeConfirms},
 		{"notfound_ok", q.NotFoundOK}, {"basic_quorum", q.BasicQuorum}, {"sloppy_quorum", q.SloppyQuorum}, {"read_repair", q.ReadRepair},
 	} {
 		if p.value != "" {

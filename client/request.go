@@ -46,15 +46,21 @@ type call struct {
 	body    []byte
 	timeout time.Duration // the server's limit; 0: the client's
 	write   bool
+	hedge   bool // a second endpoint may be asked meanwhile, see Config.HedgeAfter
+	stream  bool // an answer of 200 is left unread, in reply.stream
+	// silence is how long a stream may say nothing; 0: as long as the call may take.
+	silence time.Duration
 }
 
 // reply is an answer, read to its end.
 type reply struct {
 	endpoint string
+	index    int // of the endpoint
 	status   int
 	header   http.Header
 	body     []byte
-	doubtful bool // an earlier attempt of this write may have been executed
+	stream   io.ReadCloser // in place of body; closing it ends the request
+	doubtful bool          // an earlier attempt of this write may have been executed
 }
 
 func (r *reply) receipt() Receipt { return parseReceipt(r.header.Get("X-Cartwheel-Receipt")) }
@@ -99,18 +105,18 @@ func (c *Client) do(ctx context.Context, cl call) (*reply, error) {
 			i, _ = c.endpoints.pick(time.Now(), tried)
 		}
 		tried[i] = true
-		rep, err := c.send(ctx, c.endpoints.bases[i], cl)
-		if err != nil {
+		out := c.attempt(ctx, cl, i, tried)
+		c.note(ctx, out)
+		if err := out.err; err != nil {
 			lastErr = err
 			doubtful = doubtful || cl.write && !neverSent(err)
-			if ctx.Err() != nil || errors.Is(err, errReplyTooLarge) || errors.Is(err, ErrBadRequest) {
+			if ctx.Err() != nil || out.hopeless() {
 				break
 			}
-			c.endpoints.failed(i, time.Now())
 			continue
 		}
-		c.endpoints.answered(i)
-		rep.doubtful = doubtful
+		rep := out.rep
+		rep.doubtful, rep.index = doubtful, out.endpoint
 		if rep.status != http.StatusServiceUnavailable || rep.quorumError().timedOut() {
 			return rep, nil
 		}
@@ -133,7 +139,9 @@ func giveUp(ctx context.Context, cl call, err error, doubtful bool) error {
 		err = fmt.Errorf("client: %w", err)
 	}
 	if doubtful {
-		return &IndeterminateError{RequestID: cl.header.Get(headerRequestID), Err: err}
+		return &IndeterminateError{
+			RequestID: cl.header.Get(headerRequestID), IdempotencyKey: cl.header.Get(headerIdempotency), Err: err,
+		}
 	}
 	return err
 }
@@ -172,14 +180,40 @@ func (c *Client) send(ctx context.Context, base string, cl call) (*reply, error)
 		return nil, notSent{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit+serverGrace)
-	defer cancel()
+	if !cl.stream {
+		defer cancel()
+		return c.exchange(ctx, base, cl, limit)
+	}
+	body := &openBody{silence: cl.silence, cancel: cancel}
+	stop := body.watch()
+	rep, err := c.exchange(ctx, base, cl, limit)
+	if stop(); err != nil {
+		cancel()
+		return nil, body.judge(err)
+	}
+	if rep.stream == nil {
+		cancel()
+		return rep, nil
+	}
+	body.ReadCloser, rep.stream = rep.stream, body
+	return rep, nil
+}
+
+// exchange sends one request and reads the answer, but for what is to be streamed.
+func (c *Client) exchange(ctx context.Context, base string, cl call, limit time.Duration) (*reply, error) {
 	req, err := cl.request(ctx, base, limit)
 	if err != nil {
 		return nil, notSent{fmt.Errorf("build the request: %w: %w", ErrBadRequest, err)}
 	}
+	if c.cfg.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, err
+	}
+	if cl.stream && res.StatusCode == http.StatusOK {
+		return &reply{endpoint: base, status: res.StatusCode, header: res.Header, stream: res.Body}, nil
 	}
 	defer res.Body.Close()
 	body, err := readBody(res)

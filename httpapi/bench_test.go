@@ -55,17 +55,21 @@ func BenchmarkRequest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	context := do(a, "GET", "/buckets/carts/keys/user-17", "").Header.Get("X-Riak-Vclock")
+	read := do(a, "GET", "/buckets/carts/keys/user-17", "")
+	context, etag := read.Header.Get("X-Riak-Vclock"), etagOf(read)
 	for _, bench := range []struct {
 		name, method, target string
 		header               http.Header
 		want                 int
 	}{
 		{"get", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}}, 200},
+		{"get/304", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}, "If-None-Match": {etag}}, 304},
+		{"get/gzip", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"gzip, deflate"}}, 200},
 		{"get/query", "GET", "/buckets/carts/keys/user-17?r=2&timeout=5000", http.Header{}, 200},
 		{"put", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}}, 204},
 		{"put/context", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "X-Riak-Vclock": {context}}, 204},
 		{"put/meta", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "X-Riak-Meta-Color": {"blue"}}, 204},
+		{"put/retry", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"order-17"}}, 204},
 		{"ping", "GET", "/ping", http.Header{}, 200},
 	} {
 		b.Run(bench.name, func(b *testing.B) {

@@ -173,7 +173,7 @@ func (x *exchange) explained(r *http.Request) (ring.Key, bool) {
 	}
 	f := checkLength(key)
 	if f == nil {
-		f = checkType(key)
+		f = x.api.checkType(key)
 	}
 	if f != nil {
 		x.refuseJSON(*f)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 type validators struct {
 	exists   bool
 	etag     string // quoted
+	sent     string // the tag of the form in which a read would be answered, see gzipTag; "" for etag itself
 	modified time.Time
 	context  string // as the client gets it; also of a deleted object
 }
@@ -33,7 +35,8 @@ func readStatus(h http.Header, v validators, now time.Time) int {
 		return http.StatusPreconditionFailed
 	}
 	if tags := header(h, "If-None-Match"); tags != "" {
-		if listed(tags, v.etag) {
+		// A client that has the other form of the value has something else than it asks for now.
+		if listedExactly(tags, cmp.Or(v.sent, v.etag)) {
 			return http.StatusNotModified
 		}
 		return 0 // RFC 9110: If-Modified-Since is not looked at beside it
@@ -70,9 +73,19 @@ func writeStatus(r *http.Request, v validators) int {
 	return 0
 }
 
-// listed reports whether a list of entity tags names etag, or is "*". Tags are compared to
-// the letter, and none of ours has a comma in it.
+// listed reports whether a list of entity tags names etag, in whatever form the value was
+// sent, or is "*". Tags are compared to the letter, and none of ours has a comma in it.
 func listed(tags, etag string) bool {
+	for tag := range strings.SplitSeq(tags, ",") {
+		if tag = strings.TrimSpace(tag); tag == etag || tag == "*" || isGzipTag(tag, etag) {
+			return true
+		}
+	}
+	return false
+}
+
+// listedExactly is listed for one form.
+func listedExactly(tags, etag string) bool {
 	for tag := range strings.SplitSeq(tags, ",") {
 		if tag = strings.TrimSpace(tag); tag == etag || tag == "*" {
 			return true

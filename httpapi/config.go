@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"cartwheel/listing"
 	"cartwheel/props"
 	"cartwheel/quorum"
 	"cartwheel/ring"
@@ -35,8 +36,8 @@ type Properties interface {
 	// Apply carries out a checked change. When it returns nil the change is durable here
 	// and on its way to the other nodes.
 	Apply(context.Context, props.Change) error
-	// BucketEmpty reports whether no node holds an object of the bucket, tombstones
-	// included. An error means that this cannot be told now. The answer may be
+	// BucketEmpty reports whether no node holds an object of the bucket, or with an
+	// empty bucket of any bucket of the type, tombstones included. An error means that this cannot be told now. The answer may be
 	// outdated by a concurrent write when it arrives.
 	BucketEmpty(ctx context.Context, typ, bucket string) (bool, error)
 }
@@ -85,9 +86,10 @@ type Sample struct {
 
 // Config is what an API needs. A zero field means its default.
 type Config struct {
-	Coordinator Coordinator // required
-	Properties  Properties  // required
-	Node        Node        // required
+	Coordinator Coordinator    // required
+	Properties  Properties     // required
+	Node        Node           // required
+	Lister      listing.Lister // of keys and buckets; nil answers such requests 503
 	Logger      *slog.Logger
 
 	Version          string        // of this program; default "dev"

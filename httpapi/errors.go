@@ -34,6 +34,7 @@ const (
 	valueTooLarge
 	metadataTooLarge
 	tooManySiblings
+	contextRequired
 	overloaded
 	unavailable
 	reasons
@@ -42,7 +43,8 @@ const (
 var reasonNames = [reasons]string{
 	badPath: "path", badParameter: "parameter", badHeader: "header", badContext: "context", badBody: "body",
 	badProperties: "properties", unknownType: "type", nameTooLong: "name_too_long", valueTooLarge: "value_too_large",
-	metadataTooLarge: "metadata_too_large", tooManySiblings: "too_many_siblings", overloaded: "overloaded",
+	metadataTooLarge: "metadata_too_large", tooManySiblings: "too_many_siblings",
+	contextRequired: "context_required", overloaded: "overloaded",
 	unavailable: "unavailable",
 }
 
@@ -126,6 +128,25 @@ func notReady(why string) failure {
 		why = "it has no ring yet"
 	}
 	return failure{http.StatusServiceUnavailable, unavailable, "this node is not ready: " + why + "; wait until /readyz answers 200\n", true}
+}
+
+// known reports whether a method is one of HTTP itself. Others are 501 everywhere.
+func known(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete,
+		http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return true
+	}
+	return false
+}
+
+// refuseMethod answers in the form of the resource: text for objects, JSON for all others.
+func (x *exchange) refuseMethod(status int, text string) {
+	if _, object := x.match.Vars["key"]; object {
+		x.text(status, text)
+		return
+	}
+	x.jsonError(status, strings.TrimSuffix(text, "\n"))
 }
 
 // bad is a malformed request.

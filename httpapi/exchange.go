@@ -19,12 +19,15 @@ import (
 // used again for other requests, so nothing keeps it when its handler has returned.
 type exchange struct {
 	http.ResponseWriter
-	api    *API
-	match  mux.RouteMatch // of the path; its Vars are never nil
-	start  time.Time
-	op     op
-	status int  // 0 until the header is written
-	head   bool // a HEAD request: headers alone
+	api     *API
+	match   mux.RouteMatch // of the path; its Vars are never nil
+	start   time.Time
+	op      op
+	status  int     // 0 until the header is written
+	head    bool    // a HEAD request: headers alone
+	old     bool    // the path is an old one, and so are those of the answer
+	packing packing // of the value
+	notes   string  // what the receipt says beside the levels, each with a space before it
 }
 
 // release gives x back, empty but for its map.
@@ -113,17 +116,29 @@ func (x *exchange) refuseJSON(f failure) {
 }
 
 func (x *exchange) countRefusal(f failure) {
-	if f.reason != 0 {
-		x.api.metrics.rejected[f.reason].Inc()
-	}
+	x.api.countRefusal(f)
 	if f.retry {
 		x.Header()["Retry-After"] = []string{"1"}
+	}
+}
+
+func (a *API) countRefusal(f failure) {
+	if f.reason != 0 {
+		a.metrics.rejected[f.reason].Inc()
 	}
 }
 
 // fail answers an object request with an error of the coordinator. written says that replicas
 // may have been asked to write.
 func (x *exchange) fail(err error, receipt quorum.Receipt, written bool) {
+	f, r := x.api.failed(x.op, err, receipt, written)
+	h := headers{h: x.Header(), notes: x.notes}
+	h.receipt(r)
+	x.refuse(f)
+}
+
+// failed is what the answer to fail consists of.
+func (a *API) failed(op op, err error, receipt quorum.Receipt, written bool) (failure, quorum.Receipt) {
 	f, r := classify(err)
 	if written && errors.Is(err, quorum.ErrTimeout) {
 		f.text += "The write may still become visible.\n"
@@ -132,11 +147,9 @@ func (x *exchange) fail(err error, receipt quorum.Receipt, written bool) {
 		r = receipt
 	}
 	if f.status == http.StatusInternalServerError {
-		x.api.cfg.Logger.Error("request failed", "op", x.op.String(), "err", err)
+		a.cfg.Logger.Error("request failed", "op", op.String(), "err", err)
 	}
-	h := headers{h: x.Header()}
-	h.receipt(r)
-	x.refuse(f)
+	return f, r
 }
 
 // headers sets single-valued headers by their spelling as given. All values share one array,
@@ -144,10 +157,11 @@ func (x *exchange) fail(err error, receipt quorum.Receipt, written bool) {
 type headers struct {
 	h      http.Header
 	values []string
+	notes  string // for the receipt
 }
 
-func newHeaders(w http.ResponseWriter) headers {
-	return headers{h: w.Header(), values: make([]string, 0, 10)}
+func newHeaders(x *exchange) headers {
+	return headers{h: x.Header(), values: make([]string, 0, 10), notes: x.notes}
 }
 
 func (s *headers) set(name, value string) {
@@ -159,7 +173,7 @@ func (s *headers) set(name, value string) {
 // receipt says what was met; nothing if the request did not get as far as its owners.
 func (s *headers) receipt(r quorum.Receipt) {
 	if r.N > 0 {
-		s.set("X-Cartwheel-Receipt", receiptText(r))
+		s.set("X-Cartwheel-Receipt", receiptText(r)+s.notes)
 	}
 }
 

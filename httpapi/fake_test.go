@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cartwheel/listing"
 	"cartwheel/props"
 	"cartwheel/quorum"
 	"cartwheel/ring"
@@ -35,6 +36,7 @@ type cluster struct {
 	apply    func(props.Change) error
 	empty    func() (bool, error)
 	explain  func() ([]quorum.Copy, error)
+	list     func(context.Context, listing.Query, func([]string) error) error
 	table    *props.Table
 	ring     *ring.Ring
 	sampled  atomic.Int64 // calls of Samples
@@ -71,7 +73,7 @@ func newCluster(t testing.TB) *cluster {
 // server returns an API over the cluster. A panic inside it fails the test.
 func (c *cluster) server(t testing.TB) *API {
 	t.Helper()
-	a, err := New(Config{Coordinator: c, Properties: c, Node: c, Logger: slog.New(panicWatch{slog.DiscardHandler, c}), Durability: "fsync"})
+	a, err := New(Config{Coordinator: c, Properties: c, Node: c, Lister: c, Logger: slog.New(panicWatch{slog.DiscardHandler, c}), Durability: "fsync"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +186,7 @@ func (c *cluster) BucketEmpty(_ context.Context, typ, bucket string) (bool, erro
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name := range c.records {
-		if k, err := ring.ParseName(name); err != nil || k.Type == typ && k.Bucket == bucket {
+		if k, err := ring.ParseName(name); err != nil || k.Type == typ && (bucket == "" || k.Bucket == bucket) {
 			return false, err
 		}
 	}

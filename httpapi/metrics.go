@@ -19,13 +19,15 @@ const (
 	opGet
 	opPut
 	opDelete
+	opBatch // its lines count as what they are, too
+	opList
 	opProps
 	opCluster
 	opService
 	ops
 )
 
-var opNames = [ops]string{"other", "get", "put", "delete", "props", "cluster", "service"}
+var opNames = [ops]string{"other", "get", "put", "delete", "batch", "list", "props", "cluster", "service"}
 
 func (o op) String() string { return opNames[o] }
 

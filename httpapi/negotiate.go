@@ -81,7 +81,13 @@ func mediaQuality(accept, media string) (q float64, closest int) {
 
 // tokenQuality is quality of a charset or content coding.
 func tokenQuality(list, token string) float64 {
-	q, _ := quality(list, func(item string) int {
+	q, _ := codingQuality(list, token)
+	return q
+}
+
+// codingQuality is tokenQuality with how closely the list names the token.
+func codingQuality(list, token string) (q float64, closest int) {
+	return quality(list, func(item string) int {
 		switch {
 		case strings.EqualFold(item, token):
 			return fitsExactly
@@ -90,7 +96,6 @@ func tokenQuality(list, token string) float64 {
 		}
 		return fitsNot
 	})
-	return q
 }
 
 // acceptsValue reports whether the request takes a value of this content type (with charset)
@@ -112,6 +117,57 @@ func acceptsValue(h http.Header, contentType, coding string) bool {
 		return tokenQuality(header(h, "Accept-Encoding"), coding) > 0
 	}
 	return true
+}
+
+// minGzipBytes is the length from which a value is worth to be compressed: below it hardly a
+// packet is saved.
+const minGzipBytes = 1 << 10
+
+// packing is whether a value is sent compressed.
+type packing uint8
+
+const (
+	unpacked packing = iota
+	packed           // if there is time for it
+	mustPack         // the client takes it in no other form
+)
+
+// choosePacking says how a value without a coding of its own is sent, by an Accept-Encoding
+// header. That depends on nothing but the header, the content type and the length, so that
+// the entity tag can be told without compressing. ok is false if the client takes neither form.
+func choosePacking(h http.Header, contentType string, length int) (p packing, ok bool) {
+	list := header(h, "Accept-Encoding")
+	if list == "" {
+		return unpacked, true
+	}
+	plain, plainFit := codingQuality(list, "identity")
+	zipped, zippedFit := codingQuality(list, "gzip")
+	if plainFit != fitsNot && plain == 0 {
+		return mustPack, zipped > 0
+	}
+	// A mere wildcard is no wish, and who names both says which one is better.
+	wished := zippedFit == fitsExactly && zipped > 0 && !(plainFit == fitsExactly && plain > zipped)
+	if wished && length >= minGzipBytes && compressible(contentType) {
+		return packed, true
+	}
+	return unpacked, true
+}
+
+// compressible reports whether values of a content type are text, by its name.
+func compressible(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	major, minor, _ := strings.Cut(strings.ToLower(strings.TrimSpace(media)), "/")
+	switch {
+	case major == "text", strings.HasSuffix(minor, "+json"), strings.HasSuffix(minor, "+xml"):
+		return true
+	case major != "application":
+		return false
+	}
+	switch minor {
+	case "json", "xml", "javascript", "x-ndjson", "yaml", "toml", "sql", "x-www-form-urlencoded":
+		return true
+	}
+	return false
 }
 
 // form is how siblings are shown.

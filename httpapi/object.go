@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"cartwheel/props"
 	"cartwheel/quorum"
 	"cartwheel/ring"
 )
@@ -14,8 +16,10 @@ import (
 type object struct {
 	key    ring.Key
 	params params
-	chosen bool   // the key is none of the client's choice
-	bind   uint64 // what contexts of this key carry
+	chosen bool          // the key is none of the client's choice
+	name   string        // the Idempotency-Key of a write; "" without one
+	bind   uint64        // what contexts of this key carry
+	how    props.Resolve // how its siblings are shown
 }
 
 // pathKey reads type, bucket and key ("" where the path has none) from the path.
@@ -49,8 +53,8 @@ func checkLength(k ring.Key) *failure {
 }
 
 // checkType refuses bucket types that do not exist.
-func checkType(k ring.Key) *failure {
-	if k.Type == ring.DefaultType {
+func (a *API) checkType(k ring.Key) *failure {
+	if k.Type == ring.DefaultType || a.cfg.Properties.Set().HasType(k.Type) {
 		return nil
 	}
 	return &failure{status: http.StatusNotFound, reason: unknownType, text: "Unknown bucket type: " + k.Type}
@@ -68,6 +72,7 @@ func (a *API) object(x *exchange, r *http.Request) (object, *failure) {
 		f := bad(badParameter, strings.Join(problems, "\n"))
 		return object{}, &f
 	}
+	x.notes = params.consistency.note()
 	return object{key: key, params: params}, nil
 }
 
@@ -85,11 +90,13 @@ func (a *API) bindTo(o *object) *failure {
 // options folds the bucket's properties into the request.
 func (a *API) options(o *object) quorum.Options {
 	p := a.cfg.Properties.Set().Bucket(o.key.Type, o.key.Bucket)
+	o.how = o.params.resolve.or(p.Resolve)
 	return fold(&o.params, p, a.cfg.Timeout, a.cfg.MaxTimeout)
 }
 
 func (a *API) deleteOptions(o *object) quorum.Options {
 	p := a.cfg.Properties.Set().Bucket(o.key.Type, o.key.Bucket)
+	o.how = o.params.resolve.or(p.Resolve)
 	return foldDelete(&o.params, p, a.cfg.Timeout, a.cfg.MaxTimeout)
 }
 
@@ -98,7 +105,7 @@ func (a *API) deleteOptions(o *object) quorum.Options {
 func (a *API) getObject(x *exchange, r *http.Request) {
 	o, f := a.object(x, r)
 	if f == nil {
-		f = checkType(o.key)
+		f = a.checkType(o.key)
 	}
 	if f == nil {
 		f = a.bindTo(&o)
@@ -119,6 +126,9 @@ func (a *API) getObject(x *exchange, r *http.Request) {
 		return
 	}
 	a.metrics.siblings.Observe(float64(len(v.shown)))
+	if !o.params.vtag.set {
+		x.notes += v.resolve(o.how)
+	}
 	x.show(r, &v, o.params.vtag)
 }
 
@@ -127,8 +137,9 @@ func (x *exchange) show(r *http.Request, v *view, vtag optional[string]) {
 	picked := &v.shown[0]
 	if vtag.set {
 		picked = nil
+		tag := strings.TrimSuffix(vtag.value, gzipSuffix) // clients take it from an ETag
 		for i := range v.shown {
-			if v.shown[i].Dot.Tag() == vtag.value {
+			if v.shown[i].Dot.Tag() == tag {
 				picked = &v.shown[i]
 			}
 		}
@@ -142,7 +153,11 @@ func (x *exchange) show(r *http.Request, v *view, vtag optional[string]) {
 		if s == nil {
 			s = &v.shown[0]
 		}
-		acceptable = acceptsValue(r.Header, typeOf(s), meta(s, metaCoding))
+		coding := meta(s, metaCoding)
+		acceptable = acceptsValue(r.Header, typeOf(s), coding)
+		if acceptable && coding == "" {
+			x.packing, acceptable = choosePacking(r.Header, typeOf(s), len(s.Value))
+		}
 	}
 	switch {
 	case !acceptable:
@@ -158,11 +173,15 @@ func (x *exchange) show(r *http.Request, v *view, vtag optional[string]) {
 	} else {
 		validators.etag = v.etag()
 	}
+	if x.packing != unpacked {
+		validators.sent = gzipTag(validators.etag)
+	}
 	switch status := readStatus(r.Header, validators, time.Now()); {
 	case status == http.StatusNotModified:
 		h := newHeaders(x)
 		h.receipt(v.receipt)
-		h.set("ETag", validators.etag)
+		h.set("ETag", cmp.Or(validators.sent, validators.etag))
+		h.set("Vary", "Accept-Encoding")
 		x.send(status)
 	case status != 0:
 		x.plain(v, status, "a condition of the request does not hold\n")
@@ -175,7 +194,7 @@ func (x *exchange) show(r *http.Request, v *view, vtag optional[string]) {
 
 // plain answers with a sentence and the receipt.
 func (x *exchange) plain(v *view, status int, text string) {
-	h := headers{h: x.Header()}
+	h := headers{h: x.Header(), notes: x.notes}
 	h.receipt(v.receipt)
 	x.text(status, text)
 }

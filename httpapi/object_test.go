@@ -487,7 +487,10 @@ func TestOrderOfChecks(t *testing.T) {
 		status       int
 		begins       string
 	}{
-		{"PATCH", at + "?r=x", nil, 405, "this resource has no PATCH"},
+		{"PATCH", at + "?r=x", nil, 501, "no resource knows the method PATCH"},
+		{"PATCH", "/types/nope" + at, nil, 501, "no resource knows the method PATCH"},
+		{"OPTIONS", at + "?r=x", nil, 405, "this resource has no OPTIONS"},
+		{"OPTIONS", "/types/nope" + at, nil, 404, "Unknown bucket type: nope"},
 		{"PUT", at + "?r=x", nil, 400, "Missing Content-Type"},
 		{"PUT", at + "?r=x&timeout=y", []string{"Content-Type", "foo"}, 400, `Bad timeout value "y"`},
 		{"PUT", "/types/nope" + at + "?w=x", []string{"Content-Type", "foo"}, 400, "w query parameter"},
@@ -503,7 +506,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{"GET", at + "?r=4", nil, 400, "Specified w/dw/pw/node_confirms values invalid for bucket n value of 3"},
 		{"DELETE", "/types/nope" + at + "?rw=x", nil, 400, "rw query parameter"},
 		{"DELETE", "/types/nope" + at, []string{"X-Riak-Vclock", "x"}, 404, "Unknown bucket type: nope"},
-		{"GET", "/types/nope/buckets/b/keys?keys=true", nil, 404, "Unknown bucket type: nope"},
+		{"GET", "/types/nope/buckets/b/keys?keys=true", nil, 404, `{"error":"Unknown bucket type: nope"}`},
 		{"GET", "/buckets/" + strings.Repeat("b", 2000) + "/keys/" + strings.Repeat("k", 2090) + "?r=x", nil, 414, "type, bucket and key"},
 		{"GET", "/buckets/" + strings.Repeat("b", 2000) + "/keys/" + strings.Repeat("k", 2089), nil, 404, "not found"},
 	} {

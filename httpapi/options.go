@@ -19,9 +19,11 @@ func level(q props.Quorum) quorum.Level {
 }
 
 // fold resolves what a request asks for against its bucket's properties: a parameter that is
-// not given is the bucket's, a timeout that is not given is the API's. Levels beyond n_val
-// are the coordinator's to refuse, since it knows which of them the request uses.
+// not given is what the named consistency says, if there is one, else the bucket's; a timeout
+// that is not given is the API's. Levels beyond n_val are the coordinator's to refuse, since it
+// knows which of them the request uses.
 func fold(p *params, b props.Properties, timeout, maxTimeout time.Duration) quorum.Options {
+	b = p.consistency.levels(b)
 	return quorum.Options{
 		N:  b.NVal,
 		R:  p.r.or(level(b.R)),
@@ -44,7 +46,7 @@ func fold(p *params, b props.Properties, timeout, maxTimeout time.Duration) quor
 func foldDelete(p *params, b props.Properties, timeout, maxTimeout time.Duration) quorum.Options {
 	o := fold(p, b, timeout, maxTimeout)
 	if !p.r.set && !p.w.set {
-		rw := p.rw.or(level(b.RW))
+		rw := p.rw.or(level(p.consistency.levels(b).RW))
 		o.R, o.W = rw, rw
 	}
 	return o

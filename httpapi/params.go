@@ -33,6 +33,8 @@ type params struct {
 	timeout                            optional[time.Duration]
 	vtag                               optional[string]
 	returnBody                         bool
+	consistency                        consistency
+	resolve                            optional[props.Resolve]
 }
 
 // parameter is a known query parameter: apply checks the value and keeps it, or returns one
@@ -61,6 +63,8 @@ var parameters = [...]parameter{
 	{"read_repair", func(p *params, n, v string) string { return setRepair(&p.repairBefore, n, v) }},
 	{"returnbody", func(p *params, _, v string) string { p.returnBody = v == "true"; return "" }},
 	{"vtag", func(p *params, _, v string) string { p.vtag = optional[string]{v, true}; return "" }},
+	{"consistency", func(p *params, n, v string) string { return setConsistency(&p.consistency, n, v) }},
+	{"resolve", func(p *params, n, v string) string { return setResolve(&p.resolve, n, v) }},
 }
 
 // parseParams reads a raw query. problems has one sentence for each malformed parameter, in

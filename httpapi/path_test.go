@@ -39,7 +39,12 @@ func TestPaths(t *testing.T) {
 		{"/buckets/b/k", "", ""},
 		{"/Buckets/b/keys/k", "", ""},
 		{"/nosuch/path", "", ""},
-		{"/buckets", "", ""},
+		{"/riak/b/k", "b", "k"},
+		{"/riak/a%2Fb/%2E+", "a/b", ". "},
+		{"//riak//keys/props/", "keys", "props"},
+		{"/riak/b/k/x", "", ""},
+		{"/riaK/b/k", "", ""},
+		{"/types/default/riak/b/k", "", ""},
 	} {
 		c := newCluster(t)
 		got := do(c.server(t), "GET", test.path, "")
@@ -57,7 +62,7 @@ func TestPaths(t *testing.T) {
 
 // FuzzPath sends arbitrary paths and compares what they mean with a naive reading of them.
 func FuzzPath(f *testing.F) {
-	for _, s := range []string{"/buckets/b/keys/k", "//buckets/b//keys/a%2Fb+c/", "/types/default/buckets/x/keys/%zz",
+	for _, s := range []string{"/buckets/b/keys/k", "/riak/b/%2F", "//buckets/b//keys/a%2Fb+c/", "/types/default/buckets/x/keys/%zz",
 		"/buckets/b/keys/..", "/buckets/\"%2F/keys/\xff", "/", "/types/nope/buckets/b/keys/k", "/buckets/b/keys/%2"} {
 		f.Add(s)
 	}
@@ -105,6 +110,9 @@ func naiveKey(path string) (key [2]string, ok bool) {
 			return key, false
 		}
 		segments = segments[2:]
+	}
+	if len(segments) == 3 && segments[0] == "riak" {
+		segments = []string{"buckets", segments[1], "keys", segments[2]}
 	}
 	if len(segments) != 4 || segments[0] != "buckets" || segments[2] != "keys" {
 		return key, false

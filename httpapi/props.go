@@ -29,7 +29,7 @@ func (a *API) getProps(x *exchange, r *http.Request) {
 func (x *exchange) bucket() (ring.Key, bool) {
 	key, f := pathKey(x)
 	if f == nil {
-		f = checkType(key)
+		f = x.api.checkType(key)
 	}
 	if f != nil {
 		x.refuseJSON(*f)
@@ -44,17 +44,8 @@ func (a *API) putProps(x *exchange, r *http.Request) {
 	if !ok {
 		return
 	}
-	if stored, _ := contentType(header(r.Header, "Content-Type")); !strings.EqualFold(strings.SplitN(stored, ";", 2)[0], "application/json") {
-		x.refuseJSON(failure{status: http.StatusUnsupportedMediaType, reason: badHeader, text: "Content-Type must be application/json"})
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, maxPropsBytes))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		err = props.ErrTooLarge
-	} else if err != nil {
-		x.Header()["Connection"] = []string{"close"}
-		x.refuseJSON(failure{status: http.StatusBadRequest, reason: badBody, text: "the body cannot be read to its end"})
+	body, ok, err := x.propsBody(r)
+	if !ok {
 		return
 	}
 	var change props.Change
@@ -62,6 +53,26 @@ func (a *API) putProps(x *exchange, r *http.Request) {
 		change, err = props.ParseChange(key.Type, key.Bucket, body)
 	}
 	a.changeProps(x, r, key, change, err)
+}
+
+// propsBody reads the body of a change, or answers why it cannot; then ok is false. The error
+// is one of package props, for changeProps.
+func (x *exchange) propsBody(r *http.Request) (body []byte, ok bool, err error) {
+	if stored, _ := contentType(header(r.Header, "Content-Type")); !strings.EqualFold(strings.SplitN(stored, ";", 2)[0], "application/json") {
+		x.refuseJSON(failure{status: http.StatusUnsupportedMediaType, reason: badHeader, text: "Content-Type must be application/json"})
+		return nil, false, nil
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, maxPropsBytes))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, true, props.ErrTooLarge
+	}
+	if err != nil {
+		x.Header()["Connection"] = []string{"close"}
+		x.refuseJSON(failure{status: http.StatusBadRequest, reason: badBody, text: "the body cannot be read to its end"})
+		return nil, false, nil
+	}
+	return body, true, nil
 }
 
 // deleteProps puts all properties of a bucket back to the defaults.
@@ -86,32 +97,37 @@ func (a *API) changeProps(x *exchange, r *http.Request, key ring.Key, change pro
 	case errors.As(err, &invalid):
 		x.countRefusal(failure{reason: badProperties})
 		x.json(http.StatusBadRequest, invalid.Messages)
-	case errors.Is(err, props.ErrForm):
+	case errors.Is(err, props.ErrForm), errors.Is(err, props.ErrTypeForm):
 		x.refuse(bad(badProperties, err.Error()))
 	case errors.Is(err, props.ErrTooLarge):
 		x.refuseJSON(failure{status: http.StatusRequestEntityTooLarge, reason: badProperties, text: err.Error()})
 	case errors.Is(err, props.ErrFull):
 		x.refuseJSON(failure{status: http.StatusInsufficientStorage, reason: badProperties, text: err.Error()})
 	default:
-		a.cfg.Logger.Error("bucket properties could not be changed", "bucket", key.Bucket, "err", err)
+		a.cfg.Logger.Error("bucket properties could not be changed", "type", key.Type, "bucket", key.Bucket, "err", err)
 		x.refuseJSON(failure{http.StatusServiceUnavailable, unavailable, err.Error(), true})
 	}
 }
 
-// mayChange refuses another n_val for a bucket that is not empty: its objects would lie on
-// the replicas of the old one, where requests of the new one do not look for them.
+// mayChange refuses another n_val for a bucket, or a bucket type, that is not empty: its
+// objects would lie on the replicas of the old one, where requests of the new one do not look
+// for them. That holds also for a type that is new here: other nodes may know it already.
 func (a *API) mayChange(x *exchange, r *http.Request, key ring.Key, change props.Change) bool {
 	if _, changed := change.NVal(a.cfg.Properties.Set()); !changed {
 		return true
+	}
+	what := "the bucket"
+	if key.Bucket == "" {
+		what = "every bucket of the type"
 	}
 	empty, err := a.cfg.Properties.BucketEmpty(r.Context(), key.Type, key.Bucket)
 	switch {
 	case err != nil:
 		x.refuseJSON(failure{http.StatusServiceUnavailable, unavailable,
-			"n_val can change only while the bucket is empty, which cannot be told now: " + err.Error(), true})
+			"n_val can change only while " + what + " is empty, which cannot be told now: " + err.Error(), true})
 	case !empty:
 		x.refuseJSON(failure{status: http.StatusConflict, reason: badProperties,
-			text: "n_val can change only while the bucket is empty; write the objects to a bucket that has the other n_val, by export and import"})
+			text: "n_val can change only while " + what + " is empty; write the objects to a bucket that has the other n_val, by export and import"})
 	}
 	return err == nil && empty
 }

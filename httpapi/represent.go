@@ -19,6 +19,7 @@ type view struct {
 	object  vclock.Object
 	shown   []vclock.Sibling // one tombstone alone means deleted; none means missing
 	context string           // "" if the object is missing
+	tag     string           // of a value that was resolved, quoted; else ""
 	receipt quorum.Receipt
 }
 
@@ -43,7 +44,10 @@ func (v *view) exists() bool { return len(v.shown) > 0 && !v.shown[0].Deleted }
 // etag is the quoted tag of the one value, or of the whole set. The dot in the latter keeps
 // it apart from every sibling's.
 func (v *view) etag() string {
-	if len(v.shown) == 1 {
+	switch {
+	case v.tag != "":
+		return v.tag
+	case len(v.shown) == 1:
 		return quotedTag(&v.shown[0])
 	}
 	return `"set.` + strconv.FormatUint(v.object.Digest(), 16) + `"`
@@ -70,18 +74,6 @@ func (v *view) validators() validators {
 func httpDate(t time.Time) string {
 	var b [len(http.TimeFormat)]byte
 	return string(t.AppendFormat(b[:0], http.TimeFormat))
-}
-
-// up is the link to the bucket. Paths below /types use it too, without the type, as clients
-// expect it.
-func up(bucket string) string { return "</buckets/" + encodeSegment(bucket) + `>; rel="up"` }
-
-// links is the whole Link header of one value.
-func links(bucket string, s *vclock.Sibling) string {
-	if own := meta(s, metaLink); own != "" {
-		return up(bucket) + ", " + own
-	}
-	return up(bucket)
 }
 
 // meta returns the value of the first pair with that name, "" without one.
@@ -122,7 +114,7 @@ func (x *exchange) value(status int, v *view, s *vclock.Sibling, etag string) {
 	h.set("Last-Modified", httpDate(s.Time.Wall()))
 	h.set("Content-Type", typeOf(s))
 	h.set("Vary", "Accept-Encoding")
-	h.set("Link", links(v.key.Bucket, s))
+	h.set("Link", links(v.key.Bucket, s, x.old))
 	for _, p := range s.Meta {
 		switch {
 		case p.Name == metaCoding:
@@ -136,7 +128,7 @@ func (x *exchange) value(status int, v *view, s *vclock.Sibling, etag string) {
 			h.set(p.Name, p.Value)
 		}
 	}
-	x.send(status, s.Value)
+	x.sendValue(status, &h, etag, s.Value)
 }
 
 // siblings answers with all values of v, or their tags.
@@ -158,7 +150,7 @@ func (x *exchange) siblings(v *view, f form) {
 	}
 	boundary := newBoundary(v.shown, rand.Text)
 	h.set("Content-Type", "multipart/mixed; boundary="+boundary)
-	x.send(http.StatusMultipleChoices, parts(v, boundary)...)
+	x.send(http.StatusMultipleChoices, parts(v, boundary, x.old)...)
 }
 
 // newBoundary returns a boundary that occurs in none of the values: they are sent as they
@@ -176,14 +168,15 @@ func newBoundary(shown []vclock.Sibling, random func() string) string {
 	}
 }
 
-// parts returns a multipart body in pieces; the values are not copied.
-func parts(v *view, boundary string) [][]byte {
+// parts returns a multipart body in pieces; the values are not copied. old says which form
+// its paths have.
+func parts(v *view, boundary string, old bool) [][]byte {
 	pieces := make([][]byte, 0, 2*len(v.shown)+1)
 	for i := range v.shown {
 		s := &v.shown[i]
 		b := append(make([]byte, 0, 256), "\r\n--"+boundary+"\r\n"...)
 		b = appendField(b, "Content-Type", typeOf(s))
-		b = appendField(b, "Link", links(v.key.Bucket, s))
+		b = appendField(b, "Link", links(v.key.Bucket, s, old))
 		b = appendField(b, "Etag", s.Dot.Tag())
 		b = appendField(b, "Last-Modified", httpDate(s.Time.Wall()))
 		if s.Deleted {

@@ -16,9 +16,11 @@ const riakVersion = "2.2.0"
 var advertised = [...]struct{ name, path string }{
 	{"riak_kv_wm_buckets", "/buckets"},
 	{"riak_kv_wm_bucket_type", "/types"},
+	{"riak_kv_wm_keylist", "/buckets"},
 	{"riak_kv_wm_object", "/buckets"},
 	{"riak_kv_wm_ping", "/ping"},
 	{"riak_kv_wm_props", "/buckets"},
+	{"riak_kv_wm_raw", "/riak"}, // the old paths
 	{"riak_kv_wm_stats", "/stats"},
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -24,7 +25,15 @@ func (a *API) putObject(x *exchange, r *http.Request) {
 		x.refuse(*f)
 		return
 	}
-	if !o.chosen && !a.conditionsHold(x, r, &o, &put.Options) {
+	if receipt, ok := a.outcome(&o, put.RequestID); ok {
+		a.putAgain(x, r, &o, &put, receipt)
+		return
+	}
+	switch found, receipt := a.look(x, r, &o, put.RequestID, a.needs(r, &o, len(put.Context) == 0), &put.Options); found {
+	case answered:
+		return
+	case overtaken:
+		a.putAgain(x, r, &o, &put, receipt)
 		return
 	}
 	if put.Value, f = a.body(x, r); f != nil {
@@ -36,7 +45,33 @@ func (a *API) putObject(x *exchange, r *http.Request) {
 		x.fail(err, done.Receipt, put.Timeout > 0)
 		return
 	}
+	if o.name != "" {
+		a.outcomes.add(put.RequestID, done.Receipt, time.Now())
+	}
 	a.stored(x, r, &o, &put, done)
+}
+
+// outcome returns the receipt of an earlier try of a write that this node acknowledged.
+func (a *API) outcome(o *object, id vclock.RequestID) (quorum.Receipt, bool) {
+	if o.name == "" {
+		return quorum.Receipt{}, false
+	}
+	return a.outcomes.find(id, time.Now())
+}
+
+// putAgain answers a put that was done before and must not be done again. receipt is that of
+// the first answer, if that is known, else of the read that found the write.
+func (a *API) putAgain(x *exchange, r *http.Request, o *object, put *quorum.PutRequest, receipt quorum.Receipt) {
+	done := quorum.PutResult{Receipt: receipt}
+	if put.ReturnBody {
+		got, err := a.cfg.Coordinator.Get(r.Context(), quorum.GetRequest{Key: o.key, Options: put.Options})
+		if err != nil {
+			x.fail(err, got.Receipt, false)
+			return
+		}
+		done = quorum.PutResult(got)
+	}
+	a.stored(x, r, o, put, done)
 }
 
 // prepare reads everything of a write but its body.
@@ -51,14 +86,20 @@ func (a *API) prepare(x *exchange, r *http.Request) (o object, put quorum.PutReq
 	if put.Meta, f = metadata(r.Header, a.cfg.MaxMetadataBytes); f != nil {
 		return o, put, f
 	}
+	if o.name, f = idempotencyKey(r.Header); f != nil {
+		return o, put, f
+	}
 	if put.RequestID, f = requestID(r.Header); f != nil {
 		return o, put, f
 	}
-	if f = checkType(o.key); f != nil {
+	if f = a.checkType(o.key); f != nil {
 		return o, put, f
 	}
 	if o.key.Key == "" {
-		o.key.Key, o.chosen = rand.Text(), true // 26 letters and digits, 130 bits: nobody else's
+		o.key.Key, o.chosen = chosenKey(o.key, o.name), true
+	}
+	if o.name != "" {
+		put.RequestID = namedRequest(namesPut, o.key, o.name)
 	}
 	if f = a.bindTo(&o); f != nil {
 		return o, put, f
@@ -93,6 +134,7 @@ func (a *API) stored(x *exchange, r *http.Request, o *object, put *quorum.PutReq
 		return
 	}
 	v := newView(o.key, done.Object, put.Lossy, o.bind, done.Receipt)
+	x.notes += v.resolve(o.how)
 	switch {
 	case !v.exists(): // a concurrent delete won in a bucket that shows one value; stored it is all the same
 		h := newHeaders(x)
@@ -117,10 +159,13 @@ func (a *API) deleteObject(x *exchange, r *http.Request) {
 	o, f := a.object(x, r)
 	var del quorum.DeleteRequest
 	if f == nil {
+		o.name, f = idempotencyKey(r.Header)
+	}
+	if f == nil {
 		del.RequestID, f = requestID(r.Header)
 	}
 	if f == nil {
-		f = checkType(o.key)
+		f = a.checkType(o.key)
 	}
 	if f == nil {
 		f = a.bindTo(&o)
@@ -133,10 +178,20 @@ func (a *API) deleteObject(x *exchange, r *http.Request) {
 		return
 	}
 	del.Key, del.Options = o.key, a.deleteOptions(&o)
-	if !a.conditionsHold(x, r, &o, &del.Options) {
+	if o.name != "" {
+		del.RequestID = namedRequest(namesDelete, o.key, o.name)
+	}
+	if receipt, ok := a.outcome(&o, del.RequestID); ok {
+		x.deleted(receipt)
 		return
 	}
-	done, err := a.cfg.Coordinator.Delete(r.Context(), del)
+	switch found, _ := a.look(x, r, &o, del.RequestID, a.needs(r, &o, false), &del.Options); found {
+	case answered:
+		return
+	case repeated:
+		del.HasContext = true
+	}
+	done, err := a.delete(r.Context(), del)
 	switch {
 	case err != nil:
 		x.fail(err, done.Receipt, del.Timeout > 0)
@@ -144,36 +199,31 @@ func (a *API) deleteObject(x *exchange, r *http.Request) {
 		v := newView(o.key, done.Object, del.Lossy, o.bind, done.Receipt)
 		x.notFound(&v)
 	default:
-		h := newHeaders(x)
-		h.receipt(done.Receipt)
-		x.send(http.StatusNoContent)
+		if o.name != "" {
+			a.outcomes.add(del.RequestID, done.Receipt, time.Now())
+		}
+		x.deleted(done.Receipt)
 	}
 }
 
-// conditionsHold checks the conditional headers of a write against the object as it is now,
-// and answers when they do not hold. It is a check and no lock: of two writers both may
-// pass. What the read takes is taken off the timeout of the write.
-func (a *API) conditionsHold(x *exchange, r *http.Request, o *object, options *quorum.Options) bool {
-	if !conditional(r) {
-		return true
-	}
+// delete deletes. If there is nothing but the tombstone that this very request has made
+// before, that is sent on once more, so that the receipt says what holds it now. It goes
+// without a context, for should it be minted again after all, it must hide nothing else.
+func (a *API) delete(ctx context.Context, del quorum.DeleteRequest) (quorum.DeleteResult, error) {
 	start := time.Now()
-	got, err := a.cfg.Coordinator.Get(r.Context(), quorum.GetRequest{Key: o.key, Options: *options})
-	options.Timeout -= time.Since(start)
-	if err != nil {
-		x.fail(err, got.Receipt, false)
-		return false
+	done, err := a.cfg.Coordinator.Delete(ctx, del)
+	if err != nil || !done.NotFound || !done.Object.HasRequest(del.RequestID) {
+		return done, err
 	}
-	v := newView(o.key, got.Object, options.Lossy, o.bind, got.Receipt)
-	switch status := writeStatus(r, v.validators()); status {
-	case 0:
-		return true
-	case http.StatusNotFound:
-		x.notFound(&v)
-	default:
-		x.plain(&v, status, "a condition of the request does not hold\n")
-	}
-	return false
+	del.HasContext = true
+	del.Timeout -= time.Since(start)
+	return a.cfg.Coordinator.Delete(ctx, del)
+}
+
+func (x *exchange) deleted(receipt quorum.Receipt) {
+	h := newHeaders(x)
+	h.receipt(receipt)
+	x.send(http.StatusNoContent)
 }
 
 // causalContext reads the context that a client sends back. One that cannot be used is
@@ -214,6 +264,15 @@ func requestID(h http.Header) (id vclock.RequestID, f *failure) {
 	return id, nil
 }
 
+// chosenKey is the key of an object that comes without one. Under an Idempotency-Key every try
+// has the same; else it is 26 letters and digits, 130 bits: nobody else's.
+func chosenKey(bucket ring.Key, name string) string {
+	if name != "" {
+		return namedKey(bucket, name)
+	}
+	return rand.Text()
+}
+
 func badRequestID() *failure {
 	f := bad(badHeader, "X-Cartwheel-Request-Id must be 32 hexadecimal digits, not all of them zero")
 	return &f
@@ -221,7 +280,7 @@ func badRequestID() *failure {
 
 // location is the path of a key chosen here, with the type if the request had one.
 func (x *exchange) location(k ring.Key) string {
-	path := "/buckets/" + encodeSegment(k.Bucket) + "/keys/" + encodeSegment(k.Key)
+	path := objectPath(k, x.old)
 	if _, typed := x.match.Vars["type"]; typed {
 		return "/types/" + encodeSegment(k.Type) + path
 	}

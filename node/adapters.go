@@ -83,7 +83,7 @@ func (p *properties) BucketEmpty(ctx context.Context, typ, bucket string) (bool,
 	if g == nil {
 		return false, errNoRing
 	}
-	prefix := ring.Key{Type: typ, Bucket: bucket}.Name()
+	prefix := namePrefix(typ, bucket)
 	ctx, cancel := context.WithTimeout(ctx, callBudget)
 	defer cancel()
 	peers := g.Peers()
@@ -102,6 +102,25 @@ func (p *properties) BucketEmpty(ctx context.Context, typ, bucket string) (bool,
 		}
 	}
 	return true, nil
+}
+
+// namePrefix returns what the names of all objects of the bucket begin with, or with an empty
+// bucket those of the type.
+func namePrefix(typ, bucket string) string {
+	prefix := ring.Key{Type: typ, Bucket: bucket}.Name()
+	if bucket == "" {
+		return prefix[:len(prefix)-1] // without the length of the bucket
+	}
+	return prefix
+}
+
+// isNamePrefix reports whether prefix is one that namePrefix returns.
+func isNamePrefix(prefix string) bool {
+	if key, err := ring.ParseName(prefix); err == nil {
+		return key.Bucket != "" && key.Key == ""
+	}
+	key, err := ring.ParseName(prefix + "\x00") // a bucket of length 0
+	return err == nil && key.Bucket == "" && key.Key == ""
 }
 
 func (n *Node) bucketEmptyAt(ctx context.Context, m gossip.Peer, prefix string) (bool, error) {

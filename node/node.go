@@ -40,6 +40,7 @@ type Node struct {
 	local     *replica.Local
 	server    *replica.Server
 	coord     *quorum.Coordinator
+	lists     *lists
 	http      *http.Server
 
 	repair   repair
@@ -124,8 +125,9 @@ func (n *Node) open() (err error) {
 	qc.Missed = n.repair.keeper.MarkDirty
 	n.coord = quorum.New(qc, n.view.Load)
 	n.server = replica.NewServer(n.local, n.coord, n.view.Load)
+	n.openLists()
 	api, err := httpapi.New(httpapi.Config{
-		Coordinator: timed{n.coord, n.repair.throttle}, Properties: (*properties)(n), Node: (*status)(n), Logger: n.log,
+		Coordinator: timed{n.coord, n.repair.throttle}, Properties: (*properties)(n), Node: (*status)(n), Lister: n.lists, Logger: n.log,
 		Version: n.cfg.Version, Durability: n.cfg.Durability.String(),
 	})
 	if err != nil {
@@ -235,6 +237,7 @@ func (n *Node) stop() error {
 		}
 	}
 	n.coord.Close()
+	n.lists.Close()
 	return errors.Join(err, n.drainHTTP(time.Second))
 }
 
@@ -271,6 +274,9 @@ func (n *Node) release() error {
 	}
 	if n.coord != nil {
 		n.coord.Close()
+	}
+	if n.lists != nil {
+		n.lists.Close()
 	}
 	n.conns.Wait()
 	if g := n.gossip.Load(); g != nil {

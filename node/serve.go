@@ -8,14 +8,15 @@ import (
 
 	"cartwheel/antientropy"
 	"cartwheel/gossip"
+	"cartwheel/listing"
 	"cartwheel/replica"
-	"cartwheel/ring"
 	"cartwheel/transfer"
 	"cartwheel/transport"
 )
 
 // The kind of the one question between nodes that is this package's own; those of gossip
-// lie below 16, those of replica from 16 on, those of antientropy from 40 on, that of transfer is 48.
+// lie below 16, those of replica from 16 on, those of antientropy from 40 on, that of transfer is 48,
+// that of listing 56.
 const kindBucketEmpty = 32
 
 // The answers to it.
@@ -40,6 +41,8 @@ func (n *Node) serve(from transport.Peer, req transport.Request, reply func(tran
 		})
 	case req.Kind == transfer.Kind:
 		n.repair.receiver.Serve(req.Payload, func(payload []byte, err error) { answer(reply, payload, err) })
+	case req.Kind == listing.Kind:
+		n.requests.Go(func() { n.servePage(req, reply) })
 	case req.Kind == kindBucketEmpty:
 		n.requests.Go(func() {
 			payload, err := n.serveBucketEmpty(string(req.Payload))
@@ -69,7 +72,7 @@ func (n *Node) serveGossip(kind uint8, payload []byte) ([]byte, error) {
 }
 
 func (n *Node) serveBucketEmpty(prefix string) ([]byte, error) {
-	if key, err := ring.ParseName(prefix); err != nil || key.Key != "" {
+	if !isNamePrefix(prefix) {
 		return nil, errors.New("malformed bucket")
 	}
 	empty, err := n.bucketEmptyHere(prefix)

@@ -28,7 +28,7 @@ import (
 type devOptions struct {
 	nodes, port, partitions, n int
 	data, durability           string
-	chaos                      bool
+	chaos, allowMult           bool
 }
 
 const (
@@ -60,6 +60,7 @@ between them; it talks to PORT+9, on 127.0.0.1 alone. For trying and testing.`,
 	f.IntVar(&o.partitions, "partitions", 256, "partitions of a new ring, a power of two")
 	f.StringVar(&o.durability, "durability", "fsync", "when a write counts: fsync (on the disk) or os (in the page cache)")
 	f.IntVar(&o.n, "n", 3, "replicas of each key in a new ring")
+	f.BoolVar(&o.allowMult, "default-allow-mult", true, "as \"serve --default-allow-mult\", for all nodes")
 	f.BoolVar(&o.chaos, "chaos", false, "let \"cartwheel chaos\" break the nodes and the links between them")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDev(cmd, o) }
 	return cmd
@@ -188,18 +189,26 @@ func portsFree(o devOptions) error {
 	return nil
 }
 
-func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, error) {
-	n := &devNode{name: fmt.Sprintf("n%d", i+1), http: o.at(i, 0), peer: o.at(i, 1), done: make(chan struct{})}
-	n.dir = filepath.Join(o.data, n.name)
+// serveArgs returns the command line of the i-th node.
+func (o devOptions) serveArgs(n *devNode, i int) []string {
 	args := []string{
 		"serve", "--name", n.name, "--data", n.dir, "--http", n.http, "--peer", n.peer,
 		"--expect", strconv.Itoa(o.nodes), "--partitions", strconv.Itoa(o.partitions), "--n", strconv.Itoa(o.n),
 		"--durability", o.durability, "--log-level", "warn", untilStdinCloses,
 	}
+	if !o.allowMult { // unsaid, the environment may say it
+		args = append(args, "--default-allow-mult=false")
+	}
 	if i > 0 {
 		args = append(args, "--join", o.at(0, 1))
 	}
-	n.cmd = exec.Command(self, args...)
+	return args
+}
+
+func startNode(self string, o devOptions, i int, logs io.Writer) (*devNode, error) {
+	n := &devNode{name: fmt.Sprintf("n%d", i+1), http: o.at(i, 0), peer: o.at(i, 1), done: make(chan struct{})}
+	n.dir = filepath.Join(o.data, n.name)
+	n.cmd = exec.Command(self, o.serveArgs(n, i)...)
 	// A group of its own: Ctrl-C reaches dev alone, which then stops the nodes in order.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := n.cmd.StdinPipe()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 )
 
@@ -22,5 +23,21 @@ func TestDevNamesTheRestart(t *testing.T) {
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// The nodes are told of the cluster's default only if it is not the program's.
+func TestDevPassesOnAllowMult(t *testing.T) {
+	cmd := newDevCmd()
+	if v := cmd.Flags().Lookup("default-allow-mult").DefValue; v != "true" {
+		t.Errorf("default-allow-mult is %s by default", v)
+	}
+	for i := range 2 {
+		for _, keep := range []bool{true, false} {
+			args := devOptions{port: 1000, allowMult: keep}.serveArgs(&devNode{}, i)
+			if got := slices.Contains(args, "--default-allow-mult=false"); got == keep {
+				t.Errorf("node %d, allow_mult %v: %q", i, keep, args)
+			}
+		}
 	}
 }

@@ -63,6 +63,9 @@ func report(w io.Writer, err error) int {
 	if e, ok := errors.AsType[*client.QuorumError](err); ok && !notReady(e) {
 		return exitQuorum
 	}
+	if e, ok := errors.AsType[*client.ListError](err); ok && e.Err == nil && !strings.HasPrefix(e.Message, notReadyText) {
+		return exitQuorum // too few nodes for the whole list
+	}
 	return exitFailed
 }
 
@@ -77,6 +80,9 @@ func sentence(err error) string {
 	}
 	if e, ok := errors.AsType[*client.QuorumError](err); ok {
 		return quorumSentence(e, err)
+	}
+	if e, ok := errors.AsType[*client.ListError](err); ok {
+		return listSentence(e)
 	}
 	if e, ok := errors.AsType[*client.StatusError](err); ok {
 		return statusSentence(e)
@@ -131,6 +137,21 @@ func quorumSentence(e *client.QuorumError, err error) string {
 		wayOut = fmt.Sprintf(`try again in %v, or see "cartwheel status"`, e.RetryAfter)
 	}
 	return "quorum not reached: " + strings.Join(said, "; ") + "; " + wayOut + strings.Join(reasons, "")
+}
+
+// listSentence says how far a list came, and why no farther.
+func listSentence(e *client.ListError) string {
+	message := plain(errors.New(e.Message))
+	if strings.HasPrefix(message, notReadyText) {
+		return strings.TrimPrefix(message, "this node is ")
+	}
+	wayOut := `try again, or see "cartwheel status"`
+	if e.Message == "timeout" || errors.Is(e.Err, context.DeadlineExceeded) {
+		message, wayOut = "the time ran out", "give it more with --timeout"
+	} else if e.RetryAfter > 0 {
+		wayOut = fmt.Sprintf(`try again in %v, or see "cartwheel status"`, e.RetryAfter)
+	}
+	return fmt.Sprintf("the list is not complete after %d names: %s; %s", e.Names, message, wayOut)
 }
 
 func statusSentence(e *client.StatusError) string {

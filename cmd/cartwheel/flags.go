@@ -15,6 +15,7 @@ const quorumWords = " (a number, one, quorum, all or default)"
 func addCommonFlags(f *pflag.FlagSet, key *client.Key, q *client.Quorum) {
 	f.StringVar(&key.Type, "type", "", "bucket type; none means the default type")
 	f.StringVar(&q.NodeConfirms, "node-confirms", "", "distinct nodes that must answer"+quorumWords)
+	f.StringVar(&q.Consistency, "consistency", "", "a level by name: fast, default, safe or strict; numbers given beside it win")
 	f.DurationVar(&q.Timeout, "timeout", 0, "how long a node may work on it, such as 500ms")
 }
 

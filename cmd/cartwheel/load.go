@@ -140,7 +140,7 @@ func newStore(c *client.Client, target client.Key, opts client.PutOptions, repla
 
 // readPart returns what a read takes of the settings of a write.
 func readPart(q client.Quorum) client.Quorum {
-	return client.Quorum{NodeConfirms: q.NodeConfirms, Timeout: q.Timeout}
+	return client.Quorum{Consistency: q.Consistency, NodeConfirms: q.NodeConfirms, Timeout: q.Timeout}
 }
 
 // runLoad loads, showing progress, and prints the result.

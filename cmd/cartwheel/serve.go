@@ -91,7 +91,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Int("partitions", 256, "partitions of a new ring, a power of two")
 	f.Int("n", 3, "replicas of each key in a new ring")
 	f.String("durability", "fsync", "when a write counts: fsync (on the disk) or os (in the page cache)")
-	f.Bool("default-allow-mult", true, "keep siblings in buckets that do not say otherwise; false: last write wins")
+	f.Bool("default-allow-mult", true, "keep siblings in buckets of the type default that do not say otherwise; false: last write wins")
 	f.Bool("insecure", false, "listen on addresses other than loopback although nothing authenticates clients and peers")
 	f.Bool("accept-empty-store", false, "start although the objects are gone of a node that no other member has copies of")
 	f.String("log-level", "info", "debug, info, warn or error")

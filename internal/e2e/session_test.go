@@ -28,14 +28,11 @@ const ownKill = `pkill() {
 }
 `
 
-// runSession runs a session against a cluster of "cartwheel dev" and returns what differs.
+// runSession runs a session against a cluster of "cartwheel dev" of its own and returns what
+// differs. It is in a directory that has the binary and the examples, and nothing else.
 func runSession(t *testing.T, s Session) []string {
 	t.Helper()
-	for _, tool := range []string{"bash", "curl", "pgrep"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("the session needs %s: %v", tool, err)
-		}
-	}
+	needTools(t, "bash", "curl", "pgrep")
 	d := startDev(t)
 	d.awaitReady(t)
 	dir := t.TempDir()
@@ -44,6 +41,22 @@ func runSession(t *testing.T, s Session) []string {
 			t.Fatal(err)
 		}
 	}
+	return d.runSession(t, s, dir, "http://"+d.http(0))
+}
+
+// needTools skips the test if this machine lacks one of the programs.
+func needTools(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the session needs %s: %v", tool, err)
+		}
+	}
+}
+
+// runSession runs a session in a directory, with these endpoints in its environment.
+func (d *dev) runSession(t *testing.T, s Session, dir, endpoints string) []string {
+	t.Helper()
 	script := filepath.Join(t.TempDir(), "session.sh")
 	write(t, script, s.AtPort(d.port).Script(ownKill))
 	ctx, cancel := context.WithTimeout(t.Context(), sessionWithin)
@@ -52,7 +65,7 @@ func runSession(t *testing.T, s Session) []string {
 	bash.Dir = dir
 	bash.WaitDelay = outputAfterEnd
 	bash.Env = append(lab.environment(), "PATH="+filepath.Dir(lab.Binary)+":"+os.Getenv("PATH"),
-		fmt.Sprintf("CARTWHEEL_ENDPOINT=http://%s", Addr(d.port)), "SESSION_PIDS="+strings.Join(d.pids(), " "))
+		"CARTWHEEL_ENDPOINT="+endpoints, "SESSION_PIDS="+strings.Join(d.pids(), " "))
 	out, err := bash.CombinedOutput()
 	if ctx.Err() != nil {
 		t.Fatalf("the session took longer than %v:\n%s", sessionWithin, out)
