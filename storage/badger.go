@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"strings"
 
@@ -19,7 +20,8 @@ const (
 	defaultMemTableBytes = 8 * mib
 	// memTableSpread is by what part of its least size a memtable may be larger. Replicas take the
 	// same writes: with memtables of one size all of them flush at the same moment, and no quorum
-	// hides it. So each life of a store draws a size.
+	// hides it. So each owner's store has a size of its own. It must stay the same: a log is
+	// replayed into one memtable, and Badger ends the process if that is too small for it.
 	memTableSpread = 2
 	// level0Tables start a compaction, level0Stall of them stop flushes until it is done. A table
 	// of level 0 is a flushed memtable. So many, because a compaction should bring as much as the base
@@ -74,9 +76,15 @@ func tableBytes(memTableBytes int64) int64 { return max(minTableBytes, memTableB
 // below, and all data is rewritten once more per level.
 func levelBytes(memTableBytes int64) int64 { return max(minLevelBytes, memTableBytes*16) }
 
-// spreadMemTable returns the size of memtables that a life of the store takes, at least the given one.
-func spreadMemTable(memTableBytes int64, run uint64) int64 {
-	return memTableBytes + int64(run%uint64(memTableBytes/memTableSpread))
+// spreadMemTable returns the size of memtables that an owner's store has, at least the given one; nobody's
+// has that one.
+func spreadMemTable(memTableBytes int64, owner string) int64 {
+	if owner == "" {
+		return memTableBytes
+	}
+	h := fnv.New64a()
+	h.Write([]byte(owner)) // never fails
+	return memTableBytes + int64(h.Sum64()%uint64(memTableBytes/memTableSpread))
 }
 
 // largestMemTable returns the size that spreadMemTable stays below.
@@ -97,7 +105,7 @@ func badgerOptions(cfg Config, l limits, logger badger.Logger) badger.Options {
 	o.MetricsEnabled = false
 	o.Logger = logger
 
-	o.MemTableSize = spreadMemTable(cfg.MemTableBytes, cfg.Run)
+	o.MemTableSize = spreadMemTable(cfg.MemTableBytes, cfg.Owner)
 	o.NumMemtables = memTables
 	o.NumLevelZeroTables = level0Tables
 	o.NumLevelZeroTablesStall = level0Stall

@@ -52,8 +52,8 @@ type Config struct {
 	// the owner knows that it has stored something.
 	MustExist bool
 
-	// MemTableBytes is the least size of one Badger memtable, 8 MiB by default; each life of the store
-	// draws up to half more. It scales memory (at most 4 memtables at 2 times this, and the building of
+	// MemTableBytes is the least size of one Badger memtable, 8 MiB by default; each owner's store
+	// has up to half more. It must not be made smaller while a log of an unclean stop is there. It scales memory (at most 4 memtables at 2 times this, and the building of
 	// tables), the largest transaction (15 % of it), the sizes of tables and levels, and the floor of
 	// free space.
 	MemTableBytes int64
