@@ -20,8 +20,8 @@ const (
 	defaultMemTableBytes = 8 * mib
 	// memTableSpread is by what part of its least size a memtable may be larger. Replicas take the
 	// same writes: with memtables of one size all of them flush at the same moment, and no quorum
-	// hides it. So each owner's store has a size of its own. It must stay the same: a log is
-	// replayed into one memtable, and Badger ends the process if that is too small for it.
+	// hides it. So each owner's store has a size of its own, the same in all lives: logs of another
+	// size cost a longer start, see replayOddLogs.
 	memTableSpread = 2
 	// level0Tables start a compaction, level0Stall of them stop flushes until it is done. A table
 	// of level 0 is a flushed memtable. So many, because a compaction should bring as much as the base
@@ -97,7 +97,7 @@ func largestMemTable(memTableBytes int64) int64 { return memTableBytes + memTabl
 // silently. Left alone, it costs the record that it hit, which our own checksum finds. Without
 // compression blocks are read in place from the mapped file, so a block cache would hold nothing
 // but descriptors.
-func badgerOptions(cfg Config, l limits, logger badger.Logger) badger.Options {
+func badgerOptions(cfg Config, logger badger.Logger) badger.Options {
 	o := badger.DefaultOptions(cfg.Dir)
 	o.SyncWrites = cfg.Durability == Fsync && !ownSync
 	o.NumVersionsToKeep = 1

@@ -12,7 +12,7 @@ import (
 // the syncs to Badger.
 func TestBareIsSizedAlike(t *testing.T) {
 	cfg := Config{Dir: "dir"}.WithDefaults()
-	want := badgerOptions(cfg, newLimits(cfg.MemTableBytes), badgerLogger{slog.New(slog.DiscardHandler), nil})
+	want := badgerOptions(cfg, badgerLogger{slog.New(slog.DiscardHandler), nil})
 	got := storagetest.BareOptions("dir")
 	want.Logger, got.Logger = nil, nil
 	want.SyncWrites = true

@@ -43,7 +43,7 @@ func BenchmarkPut(b *testing.B) {
 	value := make([]byte, 1024)
 	var single float64
 	b.Run("update-per-write/writers=64/bytes=1024", func(b *testing.B) {
-		o := badgerOptions(Config{Dir: b.TempDir()}.WithDefaults(), newLimits(defaultMemTableBytes), nil)
+		o := badgerOptions(Config{Dir: b.TempDir()}.WithDefaults(), nil)
 		db, err := badger.Open(o)
 		if err != nil {
 			b.Fatal(err)

@@ -53,9 +53,9 @@ type Config struct {
 	MustExist bool
 
 	// MemTableBytes is the least size of one Badger memtable, 8 MiB by default; each owner's store
-	// has up to half more. It must not be made smaller while a log of an unclean stop is there. It scales memory (at most 4 memtables at 2 times this, and the building of
+	// has up to half more. It scales memory (at most 4 memtables at 2 times this, and the building of
 	// tables), the largest transaction (15 % of it), the sizes of tables and levels, and the floor of
-	// free space.
+	// free space. Each life may have another one.
 	MemTableBytes int64
 	// CacheBytes bounds what is kept in memory of the records that were written or read last: 32 MiB
 	// by default. It is no condition for anything but speed.

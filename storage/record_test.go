@@ -155,17 +155,3 @@ func TestMemTablesDifferByOwner(t *testing.T) {
 		t.Errorf("memtables have %v MiB", seen)
 	}
 }
-
-// A log is replayed into one memtable: a life with smaller ones than the last would end in Badger with
-// "Arena too small". Found by a simulated history, when each life drew a size.
-func TestMemTablesStayTheSameOverLives(t *testing.T) {
-	cfg := Config{Dir: "dir", Owner: "owner"}.WithDefaults()
-	sizes := map[int64]bool{}
-	for run := range uint64(100) {
-		cfg.Run = run * 0x9e3779b97f4a7c15
-		sizes[badgerOptions(cfg, newLimits(cfg.MemTableBytes), badgerLogger{}).MemTableSize] = true
-	}
-	if len(sizes) != 1 {
-		t.Errorf("100 lives of one owner have memtables of %d sizes", len(sizes))
-	}
-}

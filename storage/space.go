@@ -45,8 +45,10 @@ func compactionRoom(tables, memTableBytes int64) int64 {
 }
 
 // floorFor returns the free space below which nothing is written when the tables take this much.
-func (s *Store) floorFor(tables int64) int64 {
-	memTable := s.cfg.MemTableBytes
+func (s *Store) floorFor(tables int64) int64 { return s.roomFor(tables, s.cfg.MemTableBytes) }
+
+// roomFor is floorFor for memtables of another size.
+func (s *Store) roomFor(tables, memTable int64) int64 {
 	unflushed := (memTables + 2) * tableRoom(memTable)
 	room := s.limits.txnBytes*5/4 + tableRoom(memTable) + compactionRoom(tables+unflushed, memTable)
 	return max(room, s.cfg.MinFreeBytes)
@@ -68,12 +70,14 @@ func (s *Store) measureTables() {
 }
 
 // checkSpace returns an error if the free space is below the floor, or cannot be known.
-func (s *Store) checkSpace() error {
+func (s *Store) checkSpace() error { return s.checkSpaceFor(s.floor()) }
+
+func (s *Store) checkSpaceFor(floor int64) error {
 	free, err := s.hooks.free(s.cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("ask for the free space of %s: %w", s.cfg.Dir, err)
 	}
-	if floor := s.floor(); free < floor {
+	if free < floor {
 		return fmt.Errorf("the disk of %s has %s free and the database needs up to %s to come to rest; free some space",
 			s.cfg.Dir, megabytes(free), megabytes(floor))
 	}

@@ -125,7 +125,11 @@ func open(cfg Config, h hooks) (*Store, error) {
 	if err := s.checkRoomToStart(); err != nil {
 		return nil, err
 	}
-	if err := s.openBadger(); err != nil {
+	if err := s.replayOddLogs(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.db, err = s.openBadger(spreadMemTable(cfg.MemTableBytes, cfg.Owner)); err != nil {
 		return nil, err
 	}
 	if err := s.begin(); err != nil {
@@ -138,16 +142,6 @@ func open(cfg Config, h hooks) (*Store, error) {
 	s.guards.Go(s.watch)
 	s.guards.Go(s.sample)
 	return s, nil
-}
-
-func (s *Store) openBadger() error {
-	// Managed mode: with Badger's own timestamps, every read would wait for the commit under way.
-	db, err := badger.OpenManaged(badgerOptions(s.cfg, s.limits, badgerLogger{s.log, s.noteFailure}))
-	if err != nil {
-		return fmt.Errorf("open database in %s: %w", s.cfg.Dir, err)
-	}
-	s.db = db
-	return nil
 }
 
 // Get returns the object of k as of the last committed batch, or the zero Object if there is none.
