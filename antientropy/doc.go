@@ -18,10 +18,11 @@
 // that nobody has read yet.
 //
 // An exchange goes from the roots of all shared pairs down: roots, a pause, roots again; of those
-// that differed both times the branches, then leaves, a pause, leaves again; of leaves that
-// differed both times the keys. So writes on their way are no differences, and keys are read in
-// partitions that differ only. Where one side has less than a quarter of the other's keys the
-// steps between are left out, and if it is this side, whole objects come instead of digests. A key
+// that differed both times the branches, then leaves, a pause, leaves again, and once more when the
+// partition's turn comes; of leaves that differed each time the keys. So writes on their way are no
+// differences, and keys are read in partitions that differ only. Where one side has less than a
+// quarter of the other's keys the steps between are left out, and if it is this side, whole objects
+// come instead of digests. A key
 // that differs is merged here from the peer's object and there from ours, or from the merge of
 // both; nothing is ever minted, and a clock travels only with every sibling that it does not cover.
 //

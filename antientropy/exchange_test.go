@@ -161,8 +161,36 @@ func TestLeavesAreComparedTwice(t *testing.T) {
 		if err := c.nodes[0].k().Exchange(t.Context(), "node-1"); err != nil {
 			t.Error(err)
 		}
-		if s := c.nodes[0].k().Stats(); s.RepairedHere != 1 || s.RepairedThere != 0 || c.calls[kindLeaves] != 2 {
+		if s := c.nodes[0].k().Stats(); s.RepairedHere != 1 || s.RepairedThere != 0 || c.calls[kindLeaves] != 3 {
 			t.Errorf("%+v, calls %v", s, c.calls)
+		}
+	})
+}
+
+// A write that took longer than the pauses, but is there when its partition's turn comes, is no reason
+// to read the partition.
+func TestSlowWriteIsNoReasonToRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, 1)
+		for i := range 500 {
+			c.everywhere(nameOf("b", i), "v")
+		}
+		slow := nameOf("b", 7)
+		c.nodes[0].store.put(slow, "=slow")
+		o, _ := c.nodes[0].store.Get(0, slow)
+		c.build()
+		scans := c.nodes[0].store.scans.Load() + c.nodes[1].store.scans.Load()
+		c.fail = func(_, _ string, kind uint8) error {
+			if kind == kindLeaves && c.calls[kindLeaves] == 3 {
+				c.nodes[1].store.Merge(0, slow, o, func(error) {})
+			}
+			return nil
+		}
+		if err := c.nodes[0].k().Exchange(t.Context(), "node-1"); err != nil {
+			t.Error(err)
+		}
+		if now := c.nodes[0].store.scans.Load() + c.nodes[1].store.scans.Load(); now != scans || c.calls[kindKeys] != 0 {
+			t.Errorf("%d scans, calls %v", now-scans, c.calls)
 		}
 	})
 }

@@ -86,12 +86,8 @@ func (x *exchange) repairPartition(ctx context.Context, works []*work) error {
 
 // repairPair compares the keys of the leaves that differ, page by page, and repairs both sides.
 func (x *exchange) repairPair(ctx context.Context, w *work) (result, error) {
-	equal := false
-	if !w.part.read(w.n, func(t *tree) { equal = t.root.hash() == w.peerHash }) {
-		return skipped, nil
-	}
-	if equal {
-		return same, nil // another exchange has brought here what the peer has
+	if done, err := x.settled(ctx, w); done || err != nil {
+		return w.result, err
 	}
 	m := &mending{x: x, w: w}
 	var remote page
@@ -118,6 +114,24 @@ func (x *exchange) repairPair(ctx context.Context, w *work) (result, error) {
 		after, done = local.upto, local.done
 	}
 	return m.verdict(), nil
+}
+
+// settled looks once more whether a pair still differs, when its turn has come: that may be long after
+// the comparisons, and to read its keys costs as much as the partition is large. By now writes that
+// were slow have arrived everywhere, or another exchange has brought here what the peer has.
+func (x *exchange) settled(ctx context.Context, w *work) (bool, error) {
+	if !w.whole {
+		open, err := x.narrow(ctx, []*work{w})
+		return len(open) == 0, err
+	}
+	equal := false
+	if !w.local(func(t *tree) { equal = t.root.hash() == w.peerHash }) {
+		return true, nil
+	}
+	if equal {
+		w.result = same
+	}
+	return equal, nil
 }
 
 // keys asks for a page and checks that it is of this pair.
