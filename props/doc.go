@@ -42,10 +42,10 @@
 // that shrink are taken. A reset mark (about 130 bytes) stays for good: a node that was away may still hold what it erased.
 // It is the 8 MiB that bound the marks, at some 60,000.
 //
-// Names and defaults are those of Riak's HTTP API, with three departures: allow_mult has a
-// configurable default; sloppy_quorum, read_repair, require_context and resolve are properties;
-// and what cannot be had
-// here (consistent, write_once, datatype, commit hooks) is refused rather than ignored. Other
+// Names and defaults are those of Riak's HTTP API, with four departures: allow_mult has a
+// configurable default; n_val is at most 64; sloppy_quorum, read_repair, require_context and resolve
+// are properties; and what cannot be had here (consistent, write_once, datatype, commit hooks) is
+// refused rather than ignored. Other
 // properties without a meaning here (clock pruning, chash_keyfun, backend, any unknown name)
 // are stored and shown and have no effect; their values may nest 32 levels deep.
 //

@@ -14,6 +14,7 @@ const (
 	free         kind = iota // any JSON value
 	boolean                  // true, false, "true", "false", or an integer (true above 0)
 	positive                 // an integer above 0
+	replicas                 // an integer from 1 to maxReplicas
 	quorum                   // an integer above 0, or a word
 	quorumOrZero             // an integer from 0, or a word
 	syncWord                 // who flushes a write
@@ -39,7 +40,7 @@ type property struct {
 var schema = map[string]property{
 	"name":            {kind: skipped}, // the request's path has it
 	activeName:        {kind: skipped}, // of a type: it exists
-	"n_val":           {positive, "3", func(p *Properties) any { return &p.NVal }},
+	"n_val":           {replicas, "3", func(p *Properties) any { return &p.NVal }},
 	"allow_mult":      {boolean, "true", func(p *Properties) any { return &p.AllowMult }},
 	"last_write_wins": {boolean, "false", func(p *Properties) any { return &p.LastWriteWins }},
 	"notfound_ok":     {boolean, "true", func(p *Properties) any { return &p.NotFoundOK }},
@@ -76,6 +77,7 @@ var schema = map[string]property{
 const (
 	notBoolean   = "not_boolean"
 	notInteger   = "not_integer"
+	notReplicas  = "more_than_64"
 	notQuorum    = "not_valid_quorum"
 	notSync      = "not_valid_sync_param"
 	notRepair    = "not_valid_read_repair"
@@ -84,6 +86,10 @@ const (
 	notSettable  = "cannot_be_set"
 	nestedTooFar = "nested_too_deep"
 )
+
+// maxReplicas bounds n_val, as the ring bounds its own n. Nodes that compare their copies do so for
+// each n_val in use, and tell each other of all of them.
+const maxReplicas = 64
 
 // maxDepth bounds the nesting of a free value. Decoders of JSON have a limit (10,000 levels
 // in encoding/json, some tens in others); a value that is beyond it only as a part of the
@@ -101,6 +107,15 @@ func normalize(k kind, v any) (stored json.RawMessage, problem string) {
 			return json.RawMessage(strconv.Itoa(n)), ""
 		}
 		return nil, notInteger
+	case replicas:
+		switch n, ok := integer(v); {
+		case !ok || n < 1:
+			return nil, notInteger
+		case n > maxReplicas:
+			return nil, notReplicas
+		default:
+			return json.RawMessage(strconv.Itoa(n)), ""
+		}
 	case quorum, quorumOrZero:
 		return normalizeQuorum(k, v)
 	case syncWord:

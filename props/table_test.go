@@ -289,4 +289,6 @@ func TestLevelsAndPlacement(t *testing.T) {
 	}
 	apply(t, table, "b", `{"props":{"n_val":3}}`)
 	check("n_val as the default's", true, 3)
+	merge(t, table, encodeDocument([][]byte{encodeBucket(newKey("", "c"), joined([]op{{5, "z", "n_val", "100000"}}))}))
+	check("n_val beyond what nodes can compare", true, 3)
 }

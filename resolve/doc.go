@@ -22,8 +22,9 @@
 //
 // The result depends on the set of siblings alone: not on their order, not on repetitions, and
 // adding the result to them changes nothing. So any two nodes that know the same siblings show
-// the same bytes. Numbers keep their spelling and lose no digit: 1, 1.0 and 1e0 are equal, and
-// of equal ones the shortest spelling stays. Tombstones beside live siblings count as absent.
+// the same bytes. Numbers keep their spelling and lose no digit: 1, 1.0 and 1e0 are equal; of
+// equal ones the shortest spelling stays in a union, and the latest sibling with [Max].
+// Tombstones beside live siblings count as absent.
 //
 // Nothing is guessed. Union, Max and JSONMerge refuse, and the siblings are shown, unless each
 // live sibling has the same JSON content type (application/json or one that ends in +json, in

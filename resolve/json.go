@@ -68,7 +68,8 @@ func (p *parser) next(depth int) (v value, ok bool) {
 	}
 	v = value{kind: number, text: string(p.rest[:n])}
 	p.rest = p.rest[n:]
-	_, ok = parseDecimal(v.text)
+	d, ok := parseDecimal(v.text)
+	v.number = &d
 	return v, ok
 }
 

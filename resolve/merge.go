@@ -1,6 +1,10 @@
 package resolve
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // union returns the arrays as one set: every element once, sorted. ok is false unless all
 // values are arrays.
@@ -33,7 +37,7 @@ func greatest(values []value) (index int, ok bool) {
 		if values[i].kind != number {
 			return 0, false
 		}
-		if compareNumbers(values[i].text, values[index].text) >= 0 {
+		if values[i].number.compare(values[index].number) >= 0 {
 			index = i
 		}
 	}
@@ -48,31 +52,54 @@ func overlayAll(values []value) (merged value, ok bool) {
 			return merged, false
 		}
 	}
-	merged = values[0]
-	for _, v := range values[1:] {
-		merged = overlay(merged, v)
-	}
-	return merged, true
+	return overlay(values), true
 }
 
-// overlay returns the fields of both objects, recursively; of two values of one field the
-// upper's, unless both are objects. It is the upper value if either is no object.
-func overlay(lower, upper value) value {
-	if lower.kind != object || upper.kind != object {
-		return upper
+// A layer is a field of one of several objects that are laid over each other.
+type layer struct {
+	*field
+	height int
+}
+
+// overlay returns the fields of all objects, the last on top. It takes them all at once: one after
+// the other, a large object would be copied for each small one.
+func overlay(objects []value) value {
+	n := 0
+	for i := range objects {
+		n += len(objects[i].fields)
 	}
-	a, b := lower.fields, upper.fields
-	merged := make([]field, 0, max(len(a), len(b)))
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0].name < b[0].name:
-			merged, a = append(merged, a[0]), a[1:]
-		case a[0].name > b[0].name:
-			merged, b = append(merged, b[0]), b[1:]
-		default:
-			merged = append(merged, field{a[0].name, overlay(a[0].value, b[0].value)})
-			a, b = a[1:], b[1:]
+	layers := make([]layer, 0, n)
+	for height := range objects {
+		for i := range objects[height].fields {
+			layers = append(layers, layer{&objects[height].fields[i], height})
 		}
 	}
-	return value{kind: object, fields: append(append(merged, a...), b...)}
+	slices.SortFunc(layers, func(a, b layer) int {
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.height, b.height))
+	})
+	merged := value{kind: object, fields: make([]field, 0, len(layers))}
+	for from, to := 0, 0; from < len(layers); from = to {
+		for to = from + 1; to < len(layers) && layers[to].name == layers[from].name; to++ {
+		}
+		merged.fields = append(merged.fields, field{layers[from].name, visible(layers[from:to])})
+	}
+	return merged
+}
+
+// visible returns what is seen of one field: the topmost value, and if that is an object, merged
+// with those right below it that are objects as well.
+func visible(layers []layer) value {
+	top := len(layers) - 1
+	from := top + 1
+	for from > 0 && layers[from-1].value.kind == object {
+		from--
+	}
+	if from >= top {
+		return layers[top].value
+	}
+	objects := make([]value, 0, len(layers)-from)
+	for _, l := range layers[from:] {
+		objects = append(objects, l.value)
+	}
+	return overlay(objects)
 }

@@ -43,25 +43,20 @@ func parseDecimal(s string) (d decimal, ok bool) {
 	return d, true
 }
 
-// compareNumbers compares numbers by their exact values.
-func compareNumbers(a, b string) int {
-	if a == b {
-		return 0
+// compare compares by the exact values.
+func (d *decimal) compare(o *decimal) int {
+	if s := d.sign(); s != o.sign() {
+		return cmp.Compare(s, o.sign())
 	}
-	x, _ := parseDecimal(a) // the parser has refused what cannot be read
-	y, _ := parseDecimal(b)
-	if s := x.sign(); s != y.sign() {
-		return cmp.Compare(s, y.sign())
-	}
-	c := cmp.Or(cmp.Compare(x.point, y.point), strings.Compare(x.digits, y.digits))
-	if x.negative {
+	c := cmp.Or(cmp.Compare(d.point, o.point), strings.Compare(d.digits, o.digits))
+	if d.negative {
 		return -c
 	}
 	return c
 }
 
 // sign is -1, 0 or 1.
-func (d decimal) sign() int {
+func (d *decimal) sign() int {
 	switch {
 	case d.digits == "":
 		return 0

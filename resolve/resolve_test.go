@@ -3,6 +3,7 @@ package resolve
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -225,5 +226,32 @@ func TestSiblingsAreOnlyRead(t *testing.T) {
 	}
 	if after := fmt.Sprintf("%+v", s); after != before {
 		t.Errorf("from %s to %s", before, after)
+	}
+}
+
+// TestManySiblingsAreMergedAtOnce: one large object among many small ones must not be copied for
+// each of them, or a read of some bytes more costs the node a hundred times the memory.
+func TestManySiblingsAreMergedAtOnce(t *testing.T) {
+	var large strings.Builder
+	large.WriteString(`{"a":0`)
+	for i := range 15_000 {
+		fmt.Fprintf(&large, `,"k%05d":1`, i)
+	}
+	values := []string{large.String() + "}"}
+	for i := range 99 {
+		values = append(values, fmt.Sprintf(`{"k%05d":2}`, 100*i))
+	}
+	cost := func(values ...string) uint64 {
+		s := jsonSiblings(values...)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, ok := Siblings(JSONMerge, s); !ok {
+			t.Fatal("refused")
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if two, all := cost(values[:2]...), cost(values...); all > 2*two {
+		t.Errorf("two siblings take %d bytes, with 98 small ones more it is %d", two, all)
 	}
 }

@@ -21,9 +21,10 @@ const (
 // value is one parsed JSON value. Values may share memory and are not changed once made.
 type value struct {
 	kind   kind
-	text   string  // of a string, decoded; of a number, as it was written
-	items  []value // of an array
-	fields []field // of an object, sorted by name, each name once
+	text   string   // of a string, decoded; of a number, as it was written
+	number *decimal // of a number
+	items  []value  // of an array
+	fields []field  // of an object, sorted by name, each name once
 }
 
 type field struct {
@@ -39,7 +40,7 @@ func compare(a, b *value) int {
 	}
 	switch a.kind {
 	case number:
-		return compareNumbers(a.text, b.text)
+		return a.number.compare(b.number)
 	case text:
 		return strings.Compare(a.text, b.text)
 	case array:
