@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
@@ -13,6 +14,8 @@ import (
 const (
 	maxBatchLines = 1000
 	maxBatchBytes = 8 << 20
+	// maxBatchRest bounds what may follow the last answer: nothing but the end.
+	maxBatchRest = 1 << 10
 )
 
 // BatchKind is what an operation of a batch does.
@@ -122,18 +125,21 @@ func (b *batch) run(ctx context.Context, from, end int) error {
 	for failures := 0; ; failures++ {
 		again := failures > 0
 		next, err := b.once(ctx, from, end, again)
-		if err == nil {
-			return nil
-		}
 		broken, ok := errors.AsType[*brokenBatch](err)
-		if !ok {
+		switch {
+		case ok:
+		case again:
+			return b.giveUp(from, end, err)
+		default:
 			return err
 		}
 		if next > from {
 			from, failures = next, 0
 		}
 		if ctx.Err() != nil {
-			broken.err = ctx.Err()
+			broken.err = ctx.Err() // which says nothing about the endpoint
+		} else {
+			b.c.endpoints.failed(broken.index, time.Now())
 		}
 		if ctx.Err() != nil || failures >= max(b.c.cfg.Retries, 0) || pause(ctx, failures) != nil {
 			return b.giveUp(from, end, fmt.Errorf("client: the answer of %s to a batch broke off: %w", broken.endpoint, broken.err))
@@ -144,14 +150,16 @@ func (b *batch) run(ctx context.Context, from, end int) error {
 // brokenBatch is an answer that ended before its last line.
 type brokenBatch struct {
 	endpoint string
+	index    int
 	err      error
 }
 
 func (e *brokenBatch) Error() string { return e.err.Error() }
 
-// giveUp says whether what has no answer may have been done.
+// giveUp returns err, which ends a batch of which something was sent: it says whether what has no
+// answer may have been done.
 func (b *batch) giveUp(from, end int, err error) error {
-	if b.writes(from, end) {
+	if _, said := errors.AsType[*IndeterminateError](err); err != nil && !said && b.writes(from, end) {
 		return &IndeterminateError{Err: err}
 	}
 	return err
@@ -195,13 +203,15 @@ func (b *batch) once(ctx context.Context, from, end int, again bool) (next int, 
 		var a batchAnswer
 		lines.left = maxReplyBytes
 		if err := dec.Decode(&a); err != nil {
-			b.c.endpoints.failed(rep.index, time.Now())
-			return i, &brokenBatch{rep.endpoint, err}
+			return i, &brokenBatch{rep.endpoint, rep.index, err}
 		}
 		if a.Key != "" && a.Key != b.ops[i].Key {
 			return i, b.giveUp(i, end, fmt.Errorf("client: %s answered for %.100q where %.100q was due", rep.endpoint, a.Key, b.ops[i].Key))
 		}
 		b.results[i].Object, b.results[i].Err = a.result(rep, b.results[i].Key, b.ops[i].Kind)
 	}
+	// Only a connection whose answer was read to its end serves again. All answers are here, so
+	// nothing hangs on how it ends.
+	_, _ = io.CopyN(io.Discard, rep.stream, maxBatchRest)
 	return end, nil
 }

@@ -115,13 +115,30 @@ func (l *batchLine) setValue(v Value) error {
 			return fmt.Errorf("a batch cannot carry the header %s: %w", name, ErrBadRequest)
 		}
 	}
-	if utf8.Valid(v.Body) {
+	if utf8.Valid(v.Body) && !muchEscaped(v.Body) {
 		text := string(v.Body)
 		l.Value = &text
 	} else {
 		l.Base64 = v.Body
 	}
 	return nil
+}
+
+// muchEscaped reports whether text would be more than twice as long as a JSON string, and so too
+// long for a line though the server takes the value alone.
+func muchEscaped(text []byte) bool {
+	more := 0
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			more++
+		case c == 0xe2: // U+2028 begins so
+			more += 3
+		case c < ' ':
+			more += 5
+		}
+	}
+	return more > len(text)
 }
 
 // result turns an answer into what the operation alone would have returned.

@@ -41,9 +41,9 @@
 // broke: each Put and Delete carries a request id (X-Cartwheel-Request-Id) that stays the same
 // for all its attempts. A replica that knows the id stores nothing twice, and two siblings with
 // one id are shown as one value. A server of another make does not know the header, so with one
-// set Retries to a negative number. When all attempts failed and one of them may have been
-// executed, the error is an [*IndeterminateError]; a later Put with the same
-// [PutOptions.RequestID] is again safe.
+// set Retries to a negative number. When no attempt succeeded and one of them may have been
+// executed, as its connection broke, the error is an [*IndeterminateError]; a later Put with the
+// same [PutOptions.RequestID] is again safe.
 //
 // A write with conditions, and [Client.Create], carry an Idempotency-Key instead: the server answers a
 // repetition as it answered the first attempt, although the condition no longer holds, or

@@ -67,6 +67,13 @@ func (r *reply) notReady() bool {
 	return r.status == http.StatusServiceUnavailable && strings.HasPrefix(r.message(), "this node is not ready")
 }
 
+// disowns reports whether a node refused a request without asking what came of an earlier attempt
+// elsewhere. A failed condition does not count: that is judged for all attempts at once, by their
+// idempotency key. Nor does a key that is not there, which is what a delete wants.
+func (r *reply) disowns() bool {
+	return r.status >= 400 && r.status < 500 && r.status != http.StatusPreconditionFailed && !(r.status == http.StatusNotFound && r.isNotFound())
+}
+
 // unsatisfied matches the server's text about a quorum that was not met.
 var unsatisfied = regexp.MustCompile(`^(\w+)-value unsatisfied: (\d{1,9})/(\d{1,9})`)
 
@@ -100,8 +107,8 @@ func (e *StatusError) Is(target error) bool {
 }
 
 // IndeterminateError says that a write may or may not have been executed: the connection broke,
-// or the caller's context ended, after the request may have reached a node. Repeating the
-// write with the same RequestID or IdempotencyKey, whichever is set, is safe. Both are empty for a
+// or the caller's context ended, after the request may have reached a node. What another node then
+// answered, if one did, is in Err. Repeating the write with the same RequestID or IdempotencyKey, whichever is set, is safe. Both are empty for a
 // batch, whose operations have ids of their own.
 type IndeterminateError struct {
 	RequestID      string

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -55,25 +56,23 @@ type writeID struct{ requestID, idempotencyKey string }
 func (id writeID) setHeader(h http.Header, conditions Conditions) error {
 	const maxKeyBytes = 255
 	key := id.idempotencyKey
-	switch {
-	case id.requestID != "" && key != "":
-		return fmt.Errorf("client: a write takes a request id or an idempotency key, not both: %w", ErrBadRequest)
-	case id.requestID == "" && key == "" && conditions != (Conditions{}):
-		key = NewRequestID()
-	case id.requestID == "" && key == "":
-		id.requestID = NewRequestID()
-	}
-	if key != "" {
-		if len(key) > maxKeyBytes || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return fmt.Errorf("client: the idempotency key %.40q must be 1 to %d visible ASCII characters: %w", key, maxKeyBytes, ErrBadRequest)
+	if key == "" {
+		request := cmp.Or(id.requestID, NewRequestID())
+		if !isRequestID(request) {
+			return fmt.Errorf("client: the request id %q is not 32 hex digits: %w", request, ErrBadRequest)
 		}
-		h.Set(headerIdempotency, key)
-		return nil
+		if conditions == (Conditions{}) {
+			h.Set(headerRequestID, request)
+			return nil
+		}
+		key = request
+	} else if id.requestID != "" {
+		return fmt.Errorf("client: a write takes a request id or an idempotency key, not both: %w", ErrBadRequest)
 	}
-	if !isRequestID(id.requestID) {
-		return fmt.Errorf("client: the request id %q is not 32 hex digits: %w", id.requestID, ErrBadRequest)
+	if len(key) > maxKeyBytes || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fmt.Errorf("client: the idempotency key %.40q must be 1 to %d visible ASCII characters: %w", key, maxKeyBytes, ErrBadRequest)
 	}
-	h.Set(headerRequestID, id.requestID)
+	h.Set(headerIdempotency, key)
 	return nil
 }
 

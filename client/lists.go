@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -147,6 +148,9 @@ func (c *Client) page(ctx context.Context, path, noun string, opts ListOptions) 
 		return Page{}, fmt.Errorf("client: decode the list of %s: %w", rep.endpoint, err)
 	}
 	names, err := o.names(noun)
+	if err == nil && names == nil {
+		err = errors.New("the answer has no list")
+	}
 	if err != nil || o.Error != "" {
 		return Page{}, o.failure(rep, 0, err)
 	}
@@ -173,13 +177,15 @@ func (o ListOptions) call(path, noun, form string) (call, error) {
 	if o.Sorted {
 		query.Set("sort", "true")
 	}
-	timeout := o.Timeout
-	if timeout == 0 {
-		if timeout = keysTimeout; noun == "buckets" {
-			timeout = bucketsTimeout
-		}
+	return call{method: http.MethodGet, path: path, query: query, accept: "application/json", timeout: o.within(noun)}, nil
+}
+
+// within is how long the whole list may take.
+func (o ListOptions) within(noun string) time.Duration {
+	if noun == "buckets" {
+		return cmp.Or(o.Timeout, bucketsTimeout)
 	}
-	return call{method: http.MethodGet, path: path, query: query, accept: "application/json", timeout: timeout}, nil
+	return cmp.Or(o.Timeout, keysTimeout)
 }
 
 // listObject is one object of a list.

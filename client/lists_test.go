@@ -433,3 +433,43 @@ func BenchmarkKeys(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "names/s")
 }
+
+// An answer that is no list is not taken for an empty one.
+func TestNoListIsNoEmptyPage(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	if p, err := c.KeysPage(t.Context(), client.Bucket{Name: "b"}, client.ListOptions{}); err == nil {
+		t.Errorf("keys: %+v", p)
+	}
+	if p, err := c.BucketsPage(t.Context(), "", client.ListOptions{}); err == nil {
+		t.Errorf("buckets: %+v", p)
+	}
+}
+
+// The timeout holds for the whole list, however often it is resumed.
+func TestResumedListsEndInTime(t *testing.T) {
+	slow := func(*log) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, fmt.Sprintf(`{"keys":["%s0"]}`, url.PathEscape(r.URL.Query().Get("start"))))
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-time.After(4 * time.Second):
+			case <-r.Context().Done():
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}
+	cluster(t, client.Config{}, map[string]func(*log) http.HandlerFunc{"a": slow}, func(t *testing.T, c *client.Client, _ *log) {
+		start := time.Now()
+		names := 0
+		var failed error
+		for _, err := range c.Keys(t.Context(), client.Bucket{Name: "b"}, client.ListOptions{Sorted: true, Timeout: 11 * time.Second}) {
+			if names++; names > 100 {
+				break
+			}
+			failed = err
+		}
+		if _, ok := errors.AsType[*client.ListError](failed); !ok || time.Since(start) > 15*time.Second {
+			t.Errorf("%d names in %v, %v", names, time.Since(start), failed)
+		}
+	})
+}

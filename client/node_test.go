@@ -90,7 +90,8 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 
 // Everything the client offers, against nodes instead of what this package takes for one.
 func TestRealNodes(t *testing.T) {
-	withNodes(t, client.Config{}, func(t *testing.T, c *client.Client) {
+	// A read takes some 800 us here, so that many are hedged.
+	withNodes(t, client.Config{HedgeAfter: 600 * time.Microsecond}, func(t *testing.T, c *client.Client) {
 		for _, part := range []struct {
 			name string
 			run  func(t *testing.T, c *client.Client)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -28,7 +29,8 @@ func (c *Client) Get(ctx context.Context, key Key, opts GetOptions) (*Object, er
 }
 
 // Head reads what Get reads, without the bodies: for the context alone, and for whether the key
-// exists. With several siblings no value is described, only Object.Siblings is set.
+// exists. With several siblings no value is described, only Object.Siblings is set. An error has no
+// text of the server's, as HTTP allows no body in the answer: who has to know why calls Get.
 func (c *Client) Head(ctx context.Context, key Key, opts GetOptions) (*Object, error) {
 	return c.read(ctx, http.MethodHead, key, opts)
 }
@@ -58,9 +60,6 @@ func (c *Client) read(ctx context.Context, method string, key Key, opts GetOptio
 	if err != nil {
 		return nil, err
 	}
-	if rep.status == http.StatusNotFound && opts.VTag != "" {
-		return nil, rep.notFound(key)
-	}
 	return rep.object(method, key)
 }
 
@@ -89,8 +88,8 @@ func (c *Client) Create(ctx context.Context, bucket Bucket, value Value, opts Pu
 	if err != nil {
 		return Key{}, nil, err
 	}
-	if opts.RequestID == "" && opts.IdempotencyKey == "" {
-		opts.IdempotencyKey = NewRequestID() // a repetition must find the key of the first time
+	if opts.IdempotencyKey == "" { // a repetition must find the key of the first time
+		opts.IdempotencyKey, opts.RequestID = cmp.Or(opts.RequestID, NewRequestID()), ""
 	}
 	rep, err := c.write(ctx, http.MethodPost, path+"/keys", value, opts)
 	if err != nil {

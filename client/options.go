@@ -55,11 +55,12 @@ type PutOptions struct {
 	// ReturnBody asks for the object after the write; without it the answer has no Context and
 	// no Values.
 	ReturnBody bool
-	// RequestID makes repeating the write harmless, see NewRequestID; empty means a fresh one.
+	// RequestID makes repeating the write harmless, see NewRequestID; empty means a fresh one. A write
+	// with conditions, and Create, send it as their IdempotencyKey.
 	RequestID string
 	// IdempotencyKey takes the place of RequestID: any 1 to 255 bytes of visible ASCII. A repetition is
 	// also answered as the first time: with conditions that held then, and with the same key if the
-	// server chose it. A write with conditions, and Create, get a fresh one if neither is set.
+	// server chose it.
 	IdempotencyKey string
 }
 

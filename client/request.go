@@ -83,7 +83,7 @@ func (r *reply) message() string {
 func (c *Client) do(ctx context.Context, cl call) (*reply, error) {
 	var (
 		tried    = make([]bool, len(c.endpoints.bases))
-		busy     *reply // the last 503
+		busy     *reply // the last 503, of a node that serves if there was one
 		lastErr  error
 		doubtful bool
 		round    int
@@ -118,12 +118,18 @@ func (c *Client) do(ctx context.Context, cl call) (*reply, error) {
 		rep := out.rep
 		rep.doubtful, rep.index = doubtful, out.endpoint
 		if rep.status != http.StatusServiceUnavailable || rep.quorumError().timedOut() {
+			if doubtful && rep.disowns() {
+				return nil, cl.inDoubt(rep.statusError())
+			}
 			return rep, nil
 		}
-		busy = rep
-		doubtful = doubtful || cl.write
+		if notReady := rep.notReady(); !notReady || busy == nil {
+			busy = rep
+			doubtful = doubtful || cl.write && !notReady
+		}
 	}
-	if busy != nil && ctx.Err() == nil {
+	// A node that serves nobody cannot speak for one whose answer was lost.
+	if busy != nil && ctx.Err() == nil && !(doubtful && busy.notReady()) {
 		return busy, nil
 	}
 	return nil, giveUp(ctx, cl, lastErr, doubtful)
@@ -139,11 +145,16 @@ func giveUp(ctx context.Context, cl call, err error, doubtful bool) error {
 		err = fmt.Errorf("client: %w", err)
 	}
 	if doubtful {
-		return &IndeterminateError{
-			RequestID: cl.header.Get(headerRequestID), IdempotencyKey: cl.header.Get(headerIdempotency), Err: err,
-		}
+		return cl.inDoubt(err)
 	}
 	return err
+}
+
+// inDoubt returns the error of a write that may have been executed.
+func (cl call) inDoubt(err error) error {
+	return &IndeterminateError{
+		RequestID: cl.header.Get(headerRequestID), IdempotencyKey: cl.header.Get(headerIdempotency), Err: err,
+	}
 }
 
 // pause waits before round n (0, 1, ...) of attempts: exponential, with half of it at random so

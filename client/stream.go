@@ -47,6 +47,7 @@ func (c *Client) names(ctx context.Context, path, noun string, opts ListOptions,
 // run hands out the names. A list that breaks off is resumed where it stood, if it is sorted; an
 // unsorted one only before its first name, because nobody knows which ones are left.
 func (l *nameList) run(ctx context.Context, yield func(string, error) bool) error {
+	deadline := time.Now().Add(l.opts.within(l.noun))
 	for failures := 0; ; failures++ {
 		before := l.count
 		err := l.once(ctx, yield)
@@ -62,6 +63,9 @@ func (l *nameList) run(ctx context.Context, yield func(string, error) bool) erro
 		}
 		if l.count > before && l.advance(l.count-before) {
 			return nil
+		}
+		if l.opts.Timeout = time.Until(deadline); l.opts.Timeout <= 0 {
+			return err
 		}
 	}
 }

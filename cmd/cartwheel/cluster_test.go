@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +21,7 @@ type fakeCluster struct {
 	mu      sync.Mutex
 	objects map[string]*fakeObject // by escaped path
 	puts    []*http.Request        // as they came, without body
+	batches []int                  // how many lines each had
 	// fault may answer a request in place of the node; it returns whether it did.
 	fault func(w http.ResponseWriter, r *http.Request, body []byte) bool
 }
@@ -49,6 +53,46 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if root, ok := strings.CutSuffix(r.URL.EscapedPath(), "/batch"); ok && r.Method == http.MethodPost {
+		f.batches = append(f.batches, bytes.Count(body, []byte("\n")))
+		for line := range bytes.Lines(body) {
+			f.batched(w, r, root, line)
+		}
+		return
+	}
+	f.serve(w, r, body)
+}
+
+// batched answers the put in one line of a batch as it would answer the put alone.
+func (f *fakeCluster) batched(w http.ResponseWriter, r *http.Request, root string, line []byte) {
+	var l struct {
+		Key, Value, Base64, Context string
+		ContentType                 string `json:"content_type"`
+		RequestID                   string `json:"request_id"`
+		Meta                        map[string]string
+	}
+	if err := json.Unmarshal(line, &l); err != nil {
+		panic(err)
+	}
+	body := []byte(l.Value)
+	if l.Base64 != "" {
+		body, _ = base64.StdEncoding.DecodeString(l.Base64)
+	}
+	one := httptest.NewRequest(http.MethodPut, root+"/keys/"+url.PathEscape(l.Key)+"?"+r.URL.RawQuery, nil)
+	one.Header = http.Header{"Content-Type": {l.ContentType}, "X-Riak-Vclock": {l.Context}, "X-Cartwheel-Request-Id": {l.RequestID}}
+	for name, value := range l.Meta {
+		one.Header.Set("X-Riak-Meta-"+name, value)
+	}
+	answer := httptest.NewRecorder()
+	f.serve(answer, one, body)
+	err := json.NewEncoder(w).Encode(map[string]any{"key": l.Key, "status": answer.Code, "error": answer.Body.String(), "receipt": fakeReceipt})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// serve answers one request for an object. f.mu is held.
+func (f *fakeCluster) serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	if f.fault != nil && f.fault(w, r, body) {
 		return
 	}

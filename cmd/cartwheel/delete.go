@@ -20,6 +20,8 @@ func newDeleteCmd(remote *remote) *cobra.Command {
 		Long: `delete deletes a key. With --context, as printed by "get --context-only", only what that read
 saw is deleted, and a write it did not see survives. Without it, the node reads the key first and
 deletes what it finds.`,
+		Example: `  cartwheel delete fruit plum
+  cartwheel delete fruit pear --context "$(cartwheel get fruit pear --context-only)" -v`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Bucket, key.Key = args[0], args[1]
@@ -27,17 +29,14 @@ deletes what it finds.`,
 			if opts.RequestID, err = requestID(opts.RequestID); err != nil {
 				return err
 			}
-			c, err := remote.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
 			opts.Context = strings.TrimSpace(opts.Context)
-			receipt, err := c.Delete(cmd.Context(), key, opts)
-			if err != nil {
-				return writeError{err, opts.RequestID}
-			}
-			return printReceipt(cmd, verbose, receipt)
+			return remote.with(func(c *client.Client) error {
+				receipt, err := c.Delete(cmd.Context(), key, opts)
+				if err != nil {
+					return writeError{err, opts.RequestID}
+				}
+				return printReceipt(cmd, verbose, receipt)
+			})
 		},
 	}
 	f := cmd.Flags()

@@ -54,7 +54,7 @@ func report(w io.Writer, err error) int {
 		return int(code)
 	}
 	warn(w, "cartwheel: %s", sentence(err))
-	if _, ok := errors.AsType[usageError](err); ok {
+	if _, ok := errors.AsType[usageError](err); ok || refusedUnsent(err) {
 		return exitUsage
 	}
 	if errors.Is(err, client.ErrNotFound) {
@@ -78,6 +78,14 @@ func sentence(err error) string {
 		}
 		return e.Key.String() + " was not found"
 	}
+	// Before what a node may have said that knows nothing of an earlier attempt.
+	if e, ok := errors.AsType[*client.IndeterminateError](err); ok {
+		wayOut := "read the key before writing again"
+		if w, ok := errors.AsType[writeError](err); ok {
+			wayOut = w.again()
+		}
+		return fmt.Sprintf("the answer is missing (%s), so the write may or may not have been stored; %s", cause(e.Err), wayOut)
+	}
 	if e, ok := errors.AsType[*client.QuorumError](err); ok {
 		return quorumSentence(e, err)
 	}
@@ -87,20 +95,20 @@ func sentence(err error) string {
 	if e, ok := errors.AsType[*client.StatusError](err); ok {
 		return statusSentence(e)
 	}
-	if e, ok := errors.AsType[*client.IndeterminateError](err); ok {
-		wayOut := "read the key before writing again"
-		if w, ok := errors.AsType[writeError](err); ok {
-			wayOut = w.again()
-		}
-		return fmt.Sprintf("the answer is missing (%s), so the write may or may not have been stored; %s", cause(e.Err), wayOut)
-	}
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
 	if errors.Is(err, client.ErrUnreachable) {
 		return fmt.Sprintf("no node answered (%s); start a cluster with \"cartwheel dev\", or name a running node with --endpoint or %s", cause(err), endpointVariable)
 	}
-	return plain(err)
+	return strings.TrimSuffix(plain(err), ": bad request")
+}
+
+// refusedUnsent reports whether the client refused what the command line asks for, such as an
+// empty name, before it asked a node.
+func refusedUnsent(err error) bool {
+	_, answered := errors.AsType[*client.StatusError](err)
+	return errors.Is(err, client.ErrBadRequest) && !answered
 }
 
 // brief returns what went wrong without the way out.

@@ -71,6 +71,8 @@ func newExplainCmd(remote *remote) *cobra.Command {
 clock and siblings. Replicas that differ from the others are marked.
 
 229cb5f0.3:1 reads run.epoch:counter; a run is one life of a node's process, not its uuid.`,
+		Example: `  cartwheel explain fruit apple
+  cartwheel explain fruit apple --json`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var raw json.RawMessage

@@ -35,23 +35,20 @@ writing one value with that context:
 
 --context-only prints the context alone, also that of a deleted key (exit code 3), and nothing for a
 key that was never written; put takes an empty context as none.`,
+		Example: `  cartwheel get fruit apple
+  cartwheel get fruit apple --r all --json
+  cartwheel put fruit apple 'red' --context "$(cartwheel get fruit apple --context-only)"`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Bucket, key.Key = args[0], args[1]
 			if show.contextOnly && (show.json || opts.VTag != "") {
 				return usagef("--context-only goes with neither --json nor --vtag")
 			}
-			c, err := remote.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			read := c.Get
-			if show.contextOnly {
-				read = c.Head
-			}
-			obj, err := read(cmd.Context(), key, opts)
-			return show.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), key, obj, err)
+			return remote.with(func(c *client.Client) error {
+				// Also for the context alone: an answer to HEAD could not say why it failed.
+				obj, err := c.Get(cmd.Context(), key, opts)
+				return show.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), key, obj, err)
+			})
 		},
 	}
 	f := cmd.Flags()

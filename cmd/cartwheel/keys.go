@@ -31,6 +31,9 @@ printed is true then, but not all.
 
 Keys may hold any bytes, line breaks too. With --json they are strings; a key that is not UTF-8 is an
 object instead, {"base64":"..."}.`,
+		Example: `  cartwheel keys fruit
+  cartwheel keys fruit --prefix a --sort --json
+  cartwheel keys fruit --start b --limit 100`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			bucket.Name = args[0]
@@ -64,23 +67,20 @@ func (r *remote) list(cmd *cobra.Command, opts client.ListOptions, asJSON bool, 
 	if opts.Limit < 0 {
 		return usagef("--limit %d is negative", opts.Limit)
 	}
-	c, err := r.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	p := newNamePrinter(cmd.OutOrStdout(), noun, asJSON)
-	for name, err := range from(c) {
-		if err == nil {
-			err = p.print(name)
+	return r.with(func(c *client.Client) error {
+		p := newNamePrinter(cmd.OutOrStdout(), noun, asJSON)
+		for name, err := range from(c) {
+			if err == nil {
+				err = p.print(name)
+			}
+			if err != nil {
+				// What came so far is printed; a JSON document that does not end is no complete list.
+				_ = p.out.Flush()
+				return err
+			}
 		}
-		if err != nil {
-			// What came so far is printed; a JSON document that does not end is no complete list.
-			_ = p.out.Flush()
-			return err
-		}
-	}
-	return p.end()
+		return p.end()
+	})
 }
 
 // namePrinter prints names as they come.

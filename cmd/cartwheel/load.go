@@ -14,15 +14,17 @@ import (
 )
 
 const (
-	defaultClients = 32
+	defaultClients = 8  // a node takes 32 batches at a time
+	replaceClients = 32 // as many lines, without batches
 	maxClients     = 1024
+	defaultBatch   = 100
+	maxBatch       = 1000 // of the nodes
 )
 
 func newLoadCmd(remote *remote) *cobra.Command {
 	var (
 		target  client.Key
 		opts    client.PutOptions
-		clients int
 		replace bool
 		l       loader
 	)
@@ -36,15 +38,19 @@ func newLoadCmd(remote *remote) *cobra.Command {
   {"key":"k3","value":{"a":1},"meta":{"source":"import"}}      other JSON is stored as its own text, application/json
   {"key":"k4","value_base64":"AAEC"}                           bytes, application/octet-stream
 
-Lines are stored concurrently and in no particular order. Each is a write without context, so a key
-that holds a value gets a sibling; with --replace its context is read first, so that the value is
-replaced. A write that fails for a passing reason is repeated under the same request id, which
-stores it once. A line that cannot be stored is counted and named at the end, and the exit code is 1.
+Lines are stored concurrently and in no particular order, many in one request (--batch), and each
+for itself. Each is a write without context, so a key that holds a value gets a sibling; with
+--replace its context is read first, so that the value is replaced. A write that fails for a passing
+reason is repeated under the same request id, which stores it once. A line that cannot be stored is
+counted and named at the end, and the exit code is 1.
 When nothing at all could be stored for the time of --retry-for, load gives up.`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if clients < 1 || clients > maxClients {
-				return usagef("--clients %d is not between 1 and %d", clients, maxClients)
+			if l.clients < 1 || l.clients > maxClients {
+				return usagef("--clients %d is not between 1 and %d", l.clients, maxClients)
+			}
+			if l.batch < 1 || l.batch > maxBatch {
+				return usagef("--batch %d is not between 1 and %d", l.batch, maxBatch)
 			}
 			if l.retryFor < 0 {
 				return usagef("--retry-for %v is negative", l.retryFor)
@@ -62,15 +68,21 @@ When nothing at all could be stored for the time of --retry-for, load gives up.`
 			if err := remote.reach(cmd.Context()); err != nil {
 				return err
 			}
-			target.Bucket = args[0]
-			l.clients = clients
-			l.store = newStore(c, target, opts, replace)
+			bucket := client.Bucket{Type: target.Type, Name: args[0]}
+			l.store = newStore(c, bucket, opts)
+			if replace {
+				l.store, l.batch = newReplacer(c, bucket, opts), 1
+				if !cmd.Flags().Changed("clients") {
+					l.clients = replaceClients
+				}
+			}
 			return runLoad(cmd, &l, in, size)
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&clients, "clients", defaultClients, "lines stored at the same time")
-	f.BoolVar(&replace, "replace", false, "replace what a key holds; one more request per line")
+	f.IntVar(&l.clients, "clients", defaultClients, "requests under way at the same time; with --replace 32 unless given")
+	f.IntVar(&l.batch, "batch", defaultBatch, "lines that go into one request")
+	f.BoolVar(&replace, "replace", false, "replace what a key holds; two requests per line")
 	f.BoolVar(&l.stopOnError, "stop-on-error", false, "stop at the first line that cannot be stored; lines already under way are finished")
 	f.DurationVar(&l.retryFor, "retry-for", time.Minute, "how long to repeat a write that fails for a passing reason")
 	addCommonFlags(f, &target, &opts.Quorum)
@@ -117,24 +129,48 @@ func (r *remote) reach(ctx context.Context) error {
 	return nil
 }
 
-// newStore returns the function that makes one attempt at storing a line's value. With replace
-// it reads the context first.
-func newStore(c *client.Client, target client.Key, opts client.PutOptions, replace bool) storeFunc {
-	return func(ctx context.Context, key, requestID string, v client.Value) error {
-		k, o := target, opts
-		k.Key, o.RequestID = key, requestID
-		if replace {
-			obj, err := c.Head(ctx, k, client.GetOptions{Quorum: readPart(o.Quorum)})
-			if missing, ok := errors.AsType[*client.NotFoundError](err); ok {
-				o.Context = missing.Context
-			} else if err != nil {
-				return err
-			} else {
-				o.Context = obj.Context
-			}
+// newStore returns the function that makes one attempt at storing lines, all in one request.
+func newStore(c *client.Client, target client.Bucket, opts client.PutOptions) storeFunc {
+	return func(ctx context.Context, items []*item) {
+		ops := make([]client.BatchOp, len(items))
+		for i, it := range items {
+			ops[i] = client.BatchOp{Kind: client.BatchPut, Key: it.key, Value: it.value, RequestID: it.requestID}
 		}
-		_, err := c.Put(ctx, k, v, o)
+		results, _ := c.BatchDo(ctx, target, ops, client.BatchOptions{Quorum: opts.Quorum})
+		for i, it := range items {
+			if results != nil {
+				it.err = results[i].Err
+				continue
+			}
+			// One that cannot be sent, say for the name of its metadata, has kept all back.
+			o := opts
+			o.RequestID = it.requestID
+			_, it.err = c.Put(ctx, target.Key(it.key), it.value, o)
+		}
+	}
+}
+
+// newReplacer returns the function that makes one attempt at storing each line's value in place of
+// what its key holds: it reads the context first.
+func newReplacer(c *client.Client, target client.Bucket, opts client.PutOptions) storeFunc {
+	replace := func(ctx context.Context, it *item) error {
+		k, o := target.Key(it.key), opts
+		obj, err := c.Head(ctx, k, client.GetOptions{Quorum: readPart(o.Quorum)})
+		if missing, ok := errors.AsType[*client.NotFoundError](err); ok {
+			o.Context = missing.Context
+		} else if err != nil {
+			return err
+		} else {
+			o.Context = obj.Context
+		}
+		o.RequestID = it.requestID
+		_, err = c.Put(ctx, k, it.value, o)
 		return err
+	}
+	return func(ctx context.Context, items []*item) {
+		for _, it := range items {
+			it.err = replace(ctx, it)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ cartwheel: 4 of 6 lines could not be stored
 func TestLoadStopsOnError(t *testing.T) {
 	f := start(t)
 	in := "{\"key\":\"a\",\"value\":\"1\"}\nbad\n" + strings.Repeat("{\"key\":\"b\",\"value\":\"1\"}\n", 1000)
-	got := cartwheel(t, in, "load", "bucket", "-", "--clients", "1", "--stop-on-error")
+	got := cartwheel(t, in, "load", "bucket", "-", "--clients", "1", "--batch", "1", "--stop-on-error")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "stopped at line 2") {
 		t.Errorf("got %+v", got)
 	}
@@ -199,12 +199,21 @@ func runLoader(t *testing.T, ctx context.Context, l *loader, lines int) (counts,
 	return l.progress(), err
 }
 
+// each makes a store of what becomes of one line, by its request id.
+func each(store func(id string) error) storeFunc {
+	return func(_ context.Context, items []*item) {
+		for _, i := range items {
+			i.err = store(i.requestID)
+		}
+	}
+}
+
 var errAway = fmt.Errorf("%w: nobody home", client.ErrUnreachable)
 
 // With the whole cluster away the load ends after the time for one line, not for each.
 func TestLoaderGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &loader{clients: 4, retryFor: time.Minute, store: func(context.Context, string, string, client.Value) error { return errAway }}
+		l := &loader{clients: 4, retryFor: time.Minute, store: each(func(string) error { return errAway })}
 		c, err := runLoader(t, t.Context(), l, 1000)
 		if err == nil || !strings.Contains(err.Error(), "gave up") || c.stored != 0 || c.failed > 2*4 || c.took > 2*time.Minute || c.took < 30*time.Second {
 			t.Errorf("%+v, %v", c, err)
@@ -216,12 +225,12 @@ func TestLoaderGivesUp(t *testing.T) {
 func TestLoaderShowsWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		l := &loader{clients: 1, retryFor: time.Minute, store: func(context.Context, string, string, client.Value) error {
+		l := &loader{clients: 1, retryFor: time.Minute, store: each(func(string) error {
 			if time.Since(began) < 10*time.Second {
 				return errAway
 			}
 			return nil
-		}}
+		})}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -243,7 +252,7 @@ func TestLoaderGoesOnWhileSomethingIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		never := "" // the request id of the line that cannot be stored
-		l := &loader{clients: 2, retryFor: 10 * time.Second, store: func(_ context.Context, _, id string, _ client.Value) error {
+		l := &loader{clients: 2, retryFor: 10 * time.Second, store: each(func(id string) error {
 			time.Sleep(time.Second)
 			mu.Lock()
 			defer mu.Unlock()
@@ -254,7 +263,7 @@ func TestLoaderGoesOnWhileSomethingIsStored(t *testing.T) {
 				return errAway
 			}
 			return nil
-		}}
+		})}
 		c, err := runLoader(t, t.Context(), l, 60)
 		if err != nil || c.stored != 59 || c.failed != 1 {
 			t.Errorf("%+v, %v", c, err)
@@ -265,12 +274,12 @@ func TestLoaderGoesOnWhileSomethingIsStored(t *testing.T) {
 func TestLoaderWaitsAsTheServerSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		l := &loader{clients: 1, retryFor: time.Minute, store: func(context.Context, string, string, client.Value) error {
+		l := &loader{clients: 1, retryFor: time.Minute, store: each(func(string) error {
 			if tries++; tries <= 3 {
 				return &client.QuorumError{Message: "overloaded", RetryAfter: 4 * time.Second}
 			}
 			return nil
-		}}
+		})}
 		if c, err := runLoader(t, t.Context(), l, 1); err != nil || c.stored != 1 || c.took < 12*time.Second || c.took > 14*time.Second {
 			t.Errorf("%+v, %v", c, err)
 		}
@@ -280,7 +289,7 @@ func TestLoaderWaitsAsTheServerSays(t *testing.T) {
 func TestLoaderWithoutRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		l := &loader{clients: 1, store: func(context.Context, string, string, client.Value) error { tries++; return errAway }}
+		l := &loader{clients: 1, store: each(func(string) error { tries++; return errAway })}
 		if c, err := runLoader(t, t.Context(), l, 5); err != nil || c.failed != 5 || tries != 5 || c.took != 0 {
 			t.Errorf("%d tries, %+v, %v", tries, c, err)
 		}
@@ -292,7 +301,7 @@ func TestLoaderInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		l := &loader{clients: 4, retryFor: time.Hour, store: func(context.Context, string, string, client.Value) error { return errAway }}
+		l := &loader{clients: 4, retryFor: time.Hour, store: each(func(string) error { return errAway })}
 		c, err := runLoader(t, ctx, l, 1000)
 		if !errors.Is(err, context.DeadlineExceeded) || c.took != 3*time.Second {
 			t.Errorf("%+v, %v", c, err)
@@ -310,7 +319,7 @@ func TestLoaderInterrupted(t *testing.T) {
 func TestLoaderReadsNoFurtherThanItsWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		l := &loader{clients: 3, store: func(context.Context, string, string, client.Value) error { <-release; return nil }}
+		l := &loader{clients: 3, store: each(func(string) error { <-release; return nil })}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

@@ -19,29 +19,40 @@ import (
 // keepFailures is how many failed lines are kept to be named.
 const keepFailures = 10
 
-// The pauses between the attempts at one line.
+// The pauses between the attempts at the lines of one batch.
 const (
 	firstPause  = 100 * time.Millisecond
 	longest     = 5 * time.Second
 	pauseGrowth = 2
 )
 
-// storeFunc makes one attempt at storing a value. Attempts with one request id store it once.
-type storeFunc func(ctx context.Context, key, requestID string, v client.Value) error
+// item is a line that can be stored, on its way.
+type item struct {
+	line      int
+	key       string
+	requestID string
+	value     client.Value
+	err       error // of the last attempt
+}
 
-// loader stores the lines of an input. Memory is bounded: each worker holds one line, and one
-// more waits.
+// storeFunc makes one attempt at storing items, and sets the err of each. Attempts with one
+// request id store it once.
+type storeFunc func(ctx context.Context, items []*item)
+
+// loader stores the lines of an input. Memory is bounded: each worker holds one chunk of lines,
+// and one more waits.
 type loader struct {
 	store       storeFunc
 	clients     int           // workers
-	retryFor    time.Duration // for one line; 0: one attempt
+	batch       int           // lines that are stored together; below 1 counts as 1
+	retryFor    time.Duration // for the lines of a batch; 0: one attempt
 	stopOnError bool
 
 	mu         sync.Mutex
 	started    time.Time
 	lastStored time.Time // zero: nothing yet
 	counts     counts
-	retrying   int           // lines under way whose last attempt failed
+	retrying   int           // batches under way of which lines failed in the last attempt
 	lastError  error         // of such a line; read while there is one
 	failures   []lineFailure // those with the lowest numbers, in order
 	stop       error         // why reading should end, if it should
@@ -83,12 +94,12 @@ func (l *loader) run(ctx context.Context, r io.Reader) error {
 	l.mu.Lock()
 	l.started, l.stopped = time.Now(), make(chan struct{})
 	l.mu.Unlock()
-	jobs := make(chan job)
+	jobs := make(chan []job)
 	var wg sync.WaitGroup
 	for range l.clients {
 		wg.Go(func() {
-			for j := range jobs {
-				l.line(ctx, j)
+			for chunk := range jobs {
+				l.chunk(ctx, chunk)
 			}
 		})
 	}
@@ -104,83 +115,107 @@ func (l *loader) run(ctx context.Context, r io.Reader) error {
 }
 
 // feed hands out the lines until the input ends or there is a reason to stop.
-func (l *loader) feed(ctx context.Context, lines *lineReader, jobs chan<- job) error {
+func (l *loader) feed(ctx context.Context, lines *lineReader, jobs chan<- []job) error {
 	for {
+		chunk, err := l.nextChunk(ctx, lines)
+		if len(chunk) > 0 {
+			select {
+			case jobs <- chunk:
+			case <-l.stopped:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// chunkBytes is the size that ends a chunk.
+const chunkBytes = 1 << 20
+
+// nextChunk reads lines to be stored together: as many as make a batch, or as are there before
+// the input lets wait for more. Lines beside the error are to be stored all the same; at the end of the
+// input, or when there is a reason to stop, it is io.EOF.
+func (l *loader) nextChunk(ctx context.Context, lines *lineReader) (chunk []job, err error) {
+	for size := 0; len(chunk) < max(l.batch, 1) && size < chunkBytes && (len(chunk) == 0 || lines.ready()); {
 		select { // or an endless run of blank lines would go on
 		case <-l.stopped:
-			return nil
+			return chunk, io.EOF
 		case <-ctx.Done():
-			return ctx.Err()
+			return chunk, ctx.Err()
 		default:
 		}
 		line, err := lines.next()
 		l.read(lines)
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return chunk, err
 		case errors.Is(err, errLineTooLong):
 			l.failed(lineFailure{line: lines.number, err: err})
 			continue
 		case err != nil:
-			return fmt.Errorf("read line %d: %w", lines.number+1, err)
+			return chunk, fmt.Errorf("read line %d: %w", lines.number+1, err)
 		}
 		if lines.number == 1 {
 			line = bytes.TrimPrefix(line, []byte("\uFEFF")) // the mark that some editors put first
 		}
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		select {
-		case jobs <- job{lines.number, line}:
-		case <-l.stopped:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+		if len(bytes.TrimSpace(line)) > 0 {
+			chunk = append(chunk, job{lines.number, line})
+			size += len(line)
 		}
 	}
+	return chunk, nil
 }
 
-// line stores one line.
-func (l *loader) line(ctx context.Context, j job) {
-	key, value, err := parseRecord(j.record)
-	if err != nil {
-		l.failed(lineFailure{j.line, key, err})
+// chunk stores lines.
+func (l *loader) chunk(ctx context.Context, chunk []job) {
+	var items []*item
+	for _, j := range chunk {
+		key, value, err := parseRecord(j.record)
+		if err != nil {
+			l.failed(lineFailure{j.line, key, err})
+			continue
+		}
+		items = append(items, &item{line: j.line, key: key, requestID: client.NewRequestID(), value: value})
+	}
+	if len(items) == 0 {
 		return
 	}
 	began := time.Now()
-	err = l.attempts(ctx, key, value)
-	if err == nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.counts.stored++
-		l.lastStored = time.Now()
-		return
-	}
-	l.failed(lineFailure{j.line, key, err})
-	if passing(err) && ctx.Err() == nil {
-		l.giveUp(began, err)
+	for _, i := range l.attempts(ctx, items) {
+		l.failed(lineFailure{i.line, i.key, i.err})
+		if ctx.Err() == nil {
+			l.giveUp(began, i.err)
+		}
 	}
 }
 
-// attempts stores a value, repeating what fails for a passing reason. It returns the last
-// attempt's error.
-func (l *loader) attempts(ctx context.Context, key string, value client.Value) error {
-	requestID := client.NewRequestID()
+// attempts stores items, repeating what fails for a passing reason. It returns those that still
+// do at the end.
+func (l *loader) attempts(ctx context.Context, items []*item) (left []*item) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = firstPause, longest, pauseGrowth
-	var last error
-	var retrying bool
+	left = items
+	retrying := false
 	defer func() {
 		if retrying {
 			l.retry(-1, nil)
 		}
 	}()
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		last = l.store(ctx, key, requestID, value)
-		switch {
-		case last == nil:
+	_, _ = backoff.Retry(ctx, func() (struct{}, error) { // each item has its own error
+		l.store(ctx, left)
+		if left = l.settle(left); len(left) == 0 {
 			return struct{}{}, nil
-		case !passing(last) || l.retryFor == 0:
+		}
+		last := left[0].err
+		switch {
+		case l.retryFor == 0:
 			return struct{}{}, backoff.Permanent(last)
 		case retrying:
 			l.retry(0, last)
@@ -194,13 +229,32 @@ func (l *loader) attempts(ctx context.Context, key string, value client.Value) e
 		}
 		return struct{}{}, last
 	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(l.retryFor))
-	if err == nil {
-		return nil
-	}
-	return last
+	return left
 }
 
-// retry changes the number of lines that are being repeated, and keeps why one of them is.
+// settle counts what an attempt has decided, and returns the items that failed for a passing reason.
+func (l *loader) settle(items []*item) (left []*item) {
+	stored := 0
+	for _, i := range items {
+		switch {
+		case i.err == nil:
+			stored++
+		case passing(i.err):
+			left = append(left, i)
+		default:
+			l.failed(lineFailure{i.line, i.key, i.err})
+		}
+	}
+	if stored > 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.counts.stored += int64(stored)
+		l.lastStored = time.Now()
+	}
+	return left
+}
+
+// retry changes the number of batches that are being repeated, and keeps why one of them is.
 func (l *loader) retry(change int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

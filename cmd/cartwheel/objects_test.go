@@ -195,6 +195,23 @@ func TestWritesCanBeRepeated(t *testing.T) {
 	cartwheel(t, "", "get", "b", "k").expect(t, "get", exitQuorum, "", "try again in 2s, or see \"cartwheel status\"\n")
 }
 
+// A node that refuses the repetition knows nothing of the first attempt, whose answer is missing.
+func TestRefusedRepetition(t *testing.T) {
+	f := start(t)
+	attempts := 0
+	f.fault = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		if attempts++; attempts%2 == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "Unknown bucket type: t")
+		return true
+	}
+	for _, args := range []string{"put b k v", "delete b k"} {
+		cartwheel(t, "", strings.Fields(args)...).expect(t, args, exitFailed, "", "Unknown bucket type: t", "may or may not have been stored; repeat it safely with --request-id ")
+	}
+}
+
 // The reasons of replicas stand apart, below the sentence.
 func TestQuorumReasons(t *testing.T) {
 	f := start(t)
@@ -266,6 +283,11 @@ func TestUsageErrors(t *testing.T) {
 		got := cartwheel(t, "", strings.Fields(tc.args)...)
 		if got.code != exitUsage || !strings.Contains(got.stderr, tc.word) {
 			t.Errorf("%q: exit code %d, %q; want %d and %q", tc.args, got.code, got.stderr, exitUsage, tc.word)
+		}
+	}
+	for _, args := range [][]string{{"get", "", "k"}, {"keys", ""}, {"type", "show", ""}, {"get", "b", "k", "--timeout=-1s"}} {
+		if got := cartwheel(t, "", args...); got.code != exitUsage || got.stderr == "" || strings.Contains(got.stderr, "bad request") {
+			t.Errorf("%q: %+v", args, got)
 		}
 	}
 	if got := cartwheel(t, "", "get", "--help"); got.code != exitDone || !strings.Contains(got.stdout, "BUCKET KEY") {

@@ -32,6 +32,9 @@ input, byte for byte.
 With --context, as printed by "get --context-only", the write replaces what that read saw. Without
 it, the value becomes a sibling of whatever the key holds. Put -- before a VALUE that begins with
 a dash.`,
+		Example: `  cartwheel put fruit apple 'green'
+  cartwheel put fruit pear '{"colour":"yellow"}' --content-type application/json --meta origin=garden -v
+  printf 'bytes' | cartwheel put fruit plum --w all`,
 		Args: arguments(2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Bucket, key.Key = args[0], args[1]
@@ -54,17 +57,14 @@ a dash.`,
 			if value.ContentType == "" {
 				value.ContentType = guess
 			}
-			c, err := remote.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
 			opts.Context = strings.TrimSpace(opts.Context)
-			obj, err := c.Put(cmd.Context(), key, value, opts)
-			if err != nil {
-				return writeError{err, opts.RequestID}
-			}
-			return printReceipt(cmd, verbose, obj.Receipt)
+			return remote.with(func(c *client.Client) error {
+				obj, err := c.Put(cmd.Context(), key, value, opts)
+				if err != nil {
+					return writeError{err, opts.RequestID}
+				}
+				return printReceipt(cmd, verbose, obj.Receipt)
+			})
 		},
 	}
 	f := cmd.Flags()

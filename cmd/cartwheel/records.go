@@ -67,6 +67,12 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 }
 
+// ready reports whether a whole line is at hand, so that next would not wait for input.
+func (l *lineReader) ready() bool {
+	there, err := l.r.Peek(l.r.Buffered())
+	return err == nil && bytes.IndexByte(there, '\n') >= 0
+}
+
 // record is one line of the input.
 type record struct {
 	Key         string            `json:"key"`

@@ -107,6 +107,16 @@ func endpointDefault() []string {
 // remote is the cluster that the global flags name.
 type remote struct{ endpoints []string }
 
+// with calls do with a client of the cluster, and returns its error.
+func (r *remote) with(do func(*client.Client) error) error {
+	c, err := r.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return do(c)
+}
+
 // client returns a client of the cluster; the caller closes it.
 func (r *remote) client() (*client.Client, error) {
 	c, err := client.New(client.Config{Endpoints: r.endpoints})

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"cartwheel/client"
+
 	"github.com/spf13/cobra"
 )
 
@@ -69,7 +71,9 @@ func newStatusCmd(remote *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the members of the cluster and the state of its ring",
-		Args:  arguments(0, 0),
+		Example: `  cartwheel status
+  cartwheel status --json`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var raw json.RawMessage
 			if err := remote.getJSON(cmd, "/cluster", nil, &raw); err != nil {
@@ -95,12 +99,7 @@ func newStatusCmd(remote *remote) *cobra.Command {
 
 // getJSON reads one of the cluster's JSON resources.
 func (r *remote) getJSON(cmd *cobra.Command, path string, query map[string][]string, v any) error {
-	c, err := r.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return c.GetJSON(cmd.Context(), path, query, v)
+	return r.with(func(c *client.Client) error { return c.GetJSON(cmd.Context(), path, query, v) })
 }
 
 // printRaw prints the server's JSON as it is, with what this program does not know, indented.

@@ -24,8 +24,9 @@ func newTypeCmd(remote *remote) *cobra.Command {
 "cartwheel put --type TYPE BUCKET KEY VALUE". A property that a bucket sets itself wins over its type's,
 and the type's over the cluster's default.
 
-Types spread through the cluster by themselves; the node that answers knows a change at once, the
-others a moment later. A type cannot be removed. "default" is the type of buckets without one.
+Types spread through the cluster by themselves; nodes that are up know a change when the command
+ends, the others soon after they are back. A type cannot be removed. "default" is the type of buckets
+without one.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 there is no such type.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -53,6 +54,8 @@ func newTypeCreateCmd(remote *remote) *cobra.Command {
 		Short: "Make a bucket type",
 		Long: `create makes a bucket type with the given properties, or with none of its own. Buckets of such a type
 keep siblings unless it sets allow_mult to false, also where the cluster's default is otherwise.`,
+		Example: `  cartwheel type create baskets
+  cartwheel type create votes '{"props":{"resolve":"union","pw":1}}'`,
 		Args: arguments(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			props := map[string]any{}
@@ -62,11 +65,11 @@ keep siblings unless it sets allow_mult to false, also where the cluster's defau
 					return err
 				}
 			}
-			return remote.withType(cmd, args[0], func(c *client.Client, exists bool) error {
+			return remote.setType(cmd, args[0], props, func(exists bool) error {
 				if exists {
-					return fmt.Errorf("the type %s exists; change it with \"cartwheel type update\"", args[0])
+					return fmt.Errorf("the type %s exists; change it with \"cartwheel type update\"", printable(args[0]))
 				}
-				return c.SetTypeProperties(cmd.Context(), args[0], props)
+				return nil
 			})
 		},
 	}
@@ -78,17 +81,18 @@ func newTypeUpdateCmd(remote *remote) *cobra.Command {
 		Short: "Change properties of a bucket type",
 		Long: `update changes the properties that it names and leaves the others as they are. Buckets that have set
 such a property themselves keep their own.`,
-		Args: arguments(2, 2),
+		Example: `  cartwheel type update votes '{"props":{"pw":2}}'`,
+		Args:    arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			props, err := parseProps(args[1])
 			if err != nil {
 				return err
 			}
-			return remote.withType(cmd, args[0], func(c *client.Client, exists bool) error {
+			return remote.setType(cmd, args[0], props, func(exists bool) error {
 				if !exists {
 					return noType(cmd, args[0])
 				}
-				return c.SetTypeProperties(cmd.Context(), args[0], props)
+				return nil
 			})
 		},
 	}
@@ -99,27 +103,26 @@ func newTypeListCmd(remote *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the bucket types",
-		Args:  arguments(0, 0),
+		Example: `  cartwheel type list
+  cartwheel type list --json`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := remote.client()
-			if err != nil {
+			return remote.with(func(c *client.Client) error {
+				types, err := c.Types(cmd.Context())
+				if err != nil {
+					return err
+				}
+				slices.Sort(types)
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), map[string][]string{"types": types})
+				}
+				var b strings.Builder
+				for _, name := range types {
+					b.WriteString(printable(name) + "\n")
+				}
+				_, err = io.WriteString(cmd.OutOrStdout(), b.String())
 				return err
-			}
-			defer c.Close()
-			types, err := c.Types(cmd.Context())
-			if err != nil {
-				return err
-			}
-			slices.Sort(types)
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string][]string{"types": types})
-			}
-			var b strings.Builder
-			for _, name := range types {
-				b.WriteString(printable(name) + "\n")
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), b.String())
-			return err
+			})
 		},
 	}
 	addJSONFlag(cmd, &asJSON)
@@ -131,24 +134,23 @@ func newTypeShowCmd(remote *remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show the properties of a bucket type",
-		Args:  arguments(1, 1),
+		Example: `  cartwheel type show votes
+  cartwheel type show votes --json`,
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := remote.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			props, err := c.TypeProperties(cmd.Context(), args[0])
-			if status, ok := errors.AsType[*client.StatusError](err); ok && status.Status == http.StatusNotFound {
-				return noType(cmd, args[0])
-			}
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"props": props})
-			}
-			return printProps(cmd.OutOrStdout(), props)
+			return remote.with(func(c *client.Client) error {
+				props, err := c.TypeProperties(cmd.Context(), args[0])
+				if status, ok := errors.AsType[*client.StatusError](err); ok && status.Status == http.StatusNotFound {
+					return noType(cmd, args[0])
+				}
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), map[string]any{"props": props})
+				}
+				return printProps(cmd.OutOrStdout(), props)
+			})
 		},
 	}
 	addJSONFlag(cmd, &asJSON)
@@ -171,18 +173,18 @@ func printProps(w io.Writer, props map[string]any) error {
 	return err
 }
 
-// withType calls do with whether the type exists.
-func (r *remote) withType(cmd *cobra.Command, name string, do func(c *client.Client, exists bool) error) error {
-	c, err := r.client()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	types, err := c.Types(cmd.Context())
-	if err != nil {
-		return err
-	}
-	return do(c, slices.Contains(types, name))
+// setType sets properties of a type, unless may refuses it by whether the type exists.
+func (r *remote) setType(cmd *cobra.Command, name string, props map[string]any, may func(exists bool) error) error {
+	return r.with(func(c *client.Client) error {
+		types, err := c.Types(cmd.Context())
+		if err == nil {
+			err = may(slices.Contains(types, name))
+		}
+		if err != nil {
+			return err
+		}
+		return c.SetTypeProperties(cmd.Context(), name, props)
+	})
 }
 
 // noType says that there is no such type.
