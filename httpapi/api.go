@@ -20,9 +20,10 @@ type API struct {
 	metrics     *metrics
 	exposition  http.Handler // of the metrics
 	exchanges   sync.Pool
-	batches     atomic.Int64  // under way
+	batches     atomic.Int64 // under way
+	bodies      atomic.Int64 // bytes of bodies in memory, at most bodyRoom
+	bodyRoom    int64
 	lists       chan struct{} // one for each list under way
-	outcomes    *outcomes
 	compressors *compressors
 	paths       map[string]string // every path that there is, with the methods that Allow names; for tests
 }
@@ -33,7 +34,7 @@ func New(cfg Config) (*API, error) {
 		return nil, err
 	}
 	cfg = cfg.WithDefaults()
-	a := &API{cfg: cfg, metrics: newMetrics(cfg.Node), lists: make(chan struct{}, maxLists), outcomes: newOutcomes(outcomesPerGeneration), compressors: newCompressors()}
+	a := &API{cfg: cfg, bodyRoom: maxBodies, metrics: newMetrics(cfg.Node), lists: make(chan struct{}, maxLists), compressors: newCompressors()}
 	a.exposition = a.metrics.handler()
 	a.exchanges.New = func() any { return &exchange{api: a, match: mux.RouteMatch{Vars: map[string]string{}}} }
 	a.paths = map[string]string{}
@@ -60,6 +61,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // finish counts the request and gives x back. A panic is a bug: it is logged and answered if
 // nothing was sent yet, and the process lives on, as it holds data that the other requests need.
 func (x *exchange) finish(r *http.Request) {
+	if x.taken > 0 {
+		x.api.bodies.Add(-x.taken)
+	}
 	if v := recover(); v == http.ErrAbortHandler { // the answer shall be seen not to be whole
 		x.api.metrics.count(x.op, x.status, time.Since(x.start))
 		panic(v)

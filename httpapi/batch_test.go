@@ -192,6 +192,11 @@ func TestBatchLinesThatAreRefused(t *testing.T) {
 		{`{"op":"put","key":"k","value":"","content_type":"text"}`, `400 k ! "text" is no media type`},
 		{`{"op":"put","key":"k","value":"","meta":{"a b":"c"}}`, `400 k ! "a b" is no name of metadata: use letters, digits and dashes`},
 		{`{"op":"put","key":"k","value":"","meta":{"a":"b\r\nX: c"}}`, `400 k ! meta.a has control characters, or blanks at its ends`},
+		{`{"op":"put","key":"k","value":"","meta":{"a":"1","a":"2"}}`, `400 k ! the field "a" occurs twice`},
+		{`{"op":"put","key":"k","value":"","meta":{"a":"1","A":"2"}}`, `400 k ! the field "A" occurs twice`},
+		{`{"op":"put","key":"k","value":"","meta":{"a":null}}`, `400 k ! meta must be an object of strings`},
+		{`{"op":"put","key":"k","value":"","indexes":{"a_int":1,"A_int":2}}`, `400 k ! the field "A_int" occurs twice`},
+		{`{"op":"put","key":"k","value":"","indexes":{"a_int":null}}`, `400 k ! indexes must be an object of strings, whole numbers, or lists of them`},
 		{`{"op":"put","key":"k","value":"","meta":["a"]}`, `400 k ! meta must be an object of strings`},
 		{`{"op":"put","key":"k","value":"","indexes":{"a":"b"}}`, `400 k ! Unknown field type for field: 'a'.`},
 		{`{"op":"put","key":"k","value":"","indexes":{"a_int":1.5}}`, `400 k ! Could not parse field 'a_int', value '1.5'.`},
@@ -343,15 +348,12 @@ func TestBatchIdempotencyKey(t *testing.T) {
 	}
 	send(a)
 	clocks := []vclock.Clock{object("k").Clock, object("l").Clock, object("gone").Clock}
-	puts := len(c.puts)
-	send(a)
-	if len(c.puts) != puts {
-		t.Errorf("a repetition at the same node stored %d times more", len(c.puts)-puts)
-	}
-	send(c.server(t)) // another node, or the same after a restart
-	for i, key := range []string{"k", "l", "gone"} {
-		if !object(key).Clock.Equal(clocks[i]) {
-			t.Errorf("a repetition at another node changed %s: %+v", key, object(key))
+	for name, again := range map[string]*API{"the same": a, "another": c.server(t)} {
+		send(again)
+		for i, key := range []string{"k", "l", "gone"} {
+			if !object(key).Clock.Equal(clocks[i]) {
+				t.Errorf("a repetition at %s node changed %s: %+v", name, key, object(key))
+			}
 		}
 	}
 	named(a, "batch-2", `{"op":"put","key":"k","value":"1"}`)
@@ -409,12 +411,18 @@ func FuzzParseBatchLine(f *testing.F) {
 			Op, Key string
 			Value   *string
 			Base64  []byte
+			Meta    map[string]string
 		}
 		if err := json.Unmarshal(b, &lax); err != nil || lax.Op != l.op || lax.Key != l.key {
 			t.Errorf("%q: %+v, encoding/json: %+v %v", b, l, lax, err)
 		}
 		if l.op == batchPut && (lax.Value != nil && *lax.Value != string(l.value) || lax.Value == nil && string(lax.Base64) != string(l.value)) {
 			t.Errorf("%q: value %q, encoding/json: %+v", b, l.value, lax)
+		}
+		for name, value := range lax.Meta {
+			if got := l.header.Values(metaUser + name); len(got) != 1 || got[0] != value {
+				t.Errorf("%q: meta %s is %q, encoding/json: %q", b, name, got, value)
+			}
 		}
 		for name, values := range l.header {
 			for _, v := range values {

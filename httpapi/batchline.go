@@ -33,8 +33,30 @@ type batchLine struct {
 // batchFields are the fields of a line before they are judged. Those not given are nil.
 type batchFields struct {
 	op, key, value, base64, contentType, context, requestID, link, coding *string
-	meta                                                                  map[string]string
-	indexes                                                               map[string]indexValues
+	meta                                                                  members[string]
+	indexes                                                               members[indexValues]
+}
+
+// members are those of a JSON object whose names are header names: in lower case, each once. A
+// null in the place of the object is none.
+type members[T any] map[string]T
+
+func (m *members[T]) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
+	*m = members[T]{}
+	return eachMember(json.NewDecoder(bytes.NewReader(b)), func(d *json.Decoder, name string) error {
+		var v *T
+		if err := d.Decode(&v); err != nil {
+			return err
+		}
+		if v == nil {
+			return errors.New("null is no value")
+		}
+		(*m)[strings.ToLower(name)] = *v
+		return nil
+	})
 }
 
 // indexValues are the values of one index field: a string, a whole number, or a list of these.
@@ -179,31 +201,46 @@ func batchObject(b []byte) (f batchFields, err error) {
 		return f, errors.New(`the line has half of a pair of \u escapes: give bytes as base64`)
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
+	if err := eachMember(d, f.decode); err != nil {
+		return f, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return f, errors.New("something follows the JSON object: one line, one object")
+	}
+	return f, nil
+}
+
+// twiceError is a name that occurs twice in an object.
+type twiceError string
+
+func (e twiceError) Error() string { return "the field " + strconv.Quote(string(e)) + " occurs twice" }
+
+// eachMember reads an object and calls member for each name, to decode the value. A name that
+// occurs twice, or in another case, is an error: encoding/json would take the last one.
+func eachMember(d *json.Decoder, member func(d *json.Decoder, name string) error) error {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return f, errors.New("the line is not a JSON object")
+		return errors.New("the line is not a JSON object")
 	}
 	seen := map[string]bool{}
 	for d.More() {
 		t, err := d.Token()
 		name, ok := t.(string)
 		if err != nil || !ok {
-			return f, errors.New("the line is not a whole JSON object")
+			return errors.New("the line is not a whole JSON object")
 		}
-		if seen[name] {
-			return f, fmt.Errorf("the field %s occurs twice", strconv.Quote(name))
+		folded := strings.ToLower(name)
+		if seen[folded] {
+			return twiceError(name)
 		}
-		seen[name] = true
-		if err := f.decode(d, name); err != nil {
-			return f, err
+		seen[folded] = true
+		if err := member(d, name); err != nil {
+			return err
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return f, errors.New("the line is not a whole JSON object")
+		return errors.New("the line is not a whole JSON object")
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return f, errors.New("something follows the JSON object: one line, one object")
-	}
-	return f, nil
+	return nil
 }
 
 // decode reads the value of one field.
@@ -236,8 +273,8 @@ func (f *batchFields) decode(d *json.Decoder, name string) error {
 		return fmt.Errorf("the field %s is unknown", strconv.Quote(name))
 	}
 	switch err := d.Decode(to); err.(type) {
-	case nil:
-		return nil
+	case nil, twiceError:
+		return err
 	case *json.SyntaxError:
 		return errors.New("the line is not a whole JSON object")
 	default:

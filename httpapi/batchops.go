@@ -9,6 +9,7 @@ import (
 
 	"cartwheel/quorum"
 	"cartwheel/ring"
+	"cartwheel/vclock"
 )
 
 // do carries out one line and returns its answer. A panic is a bug and ends no more than
@@ -79,47 +80,39 @@ func (b *batch) doPut(ctx context.Context, o *object, l *batchLine) batchAnswer 
 	if o.name != "" {
 		put.RequestID = namedRequest(namesPut, o.key, o.name)
 	}
-	if receipt, ok := b.api.outcome(o, put.RequestID); ok {
-		return b.putAgain(ctx, o, &put, receipt)
-	}
-	if refusal, ok := b.mayPut(ctx, o, &put); !ok {
+	n := need{named: o.name != "", context: !b.blind && len(put.Context) == 0}
+	switch found, refusal, receipt := b.look(ctx, o, put.RequestID, n, &put.Options); found {
+	case answered:
 		return refusal
+	case overtaken:
+		return b.putAgain(ctx, o, &put, receipt)
 	}
 	done, err := b.api.cfg.Coordinator.Put(ctx, put)
 	if err != nil {
 		return b.failed(o, opPut, err, done.Receipt, put.Timeout > 0)
 	}
-	if o.name != "" {
-		b.api.outcomes.add(put.RequestID, done.Receipt, time.Now())
-	}
 	return b.stored(o, &put, done)
 }
 
-// mayPut reads the object before a put that depends on it, as API.look does for a put alone: it
-// refuses one without a context where that is required, unless the very write is there already.
-// After a read the stores that answered know what an earlier try has stored.
-func (b *batch) mayPut(ctx context.Context, o *object, put *quorum.PutRequest) (refusal batchAnswer, ok bool) {
-	n := need{named: o.name != "", context: !b.blind && len(put.Context) == 0}
+// look is API.look for a line. Of what can speak against one there is only that it has no
+// context where that is required: then refusal is its answer.
+func (b *batch) look(ctx context.Context, o *object, id vclock.RequestID, n need, options *quorum.Options) (found standing, refusal batchAnswer, receipt quorum.Receipt) {
 	if n == (need{}) {
-		return refusal, true
+		return unhindered, refusal, receipt
 	}
-	got, err := b.api.cfg.Coordinator.Get(ctx, quorum.GetRequest{Key: o.key, Options: lookOptions(put.Options, n)})
-	put.Options = b.options(put.Options)
-	if !n.context || err == nil && got.Object.HasRequest(put.RequestID) {
-		return refusal, true
-	}
+	found, got, err := b.api.past(ctx, o, id, n, options)
 	if err != nil {
-		return b.failed(o, opPut, err, got.Receipt, false), false
+		return found, b.failed(o, opPut, err, got.Receipt, false), got.Receipt
 	}
-	if v := newView(o.key, got.Object, put.Lossy, o.bind, got.Receipt); !v.exists() {
-		return refusal, true
+	if v := newView(o.key, got.Object, options.Lossy, o.bind, got.Receipt); found == unhindered && n.context && v.exists() {
+		refusal = b.refuse(o.key.Key, failure{status: http.StatusPreconditionRequired, reason: contextRequired, text: contextMissing})
+		refusal.attest(got.Receipt, b.notes)
+		return answered, refusal, got.Receipt
 	}
-	refusal = b.refuse(o.key.Key, failure{status: http.StatusPreconditionRequired, reason: contextRequired, text: contextMissing})
-	refusal.attest(got.Receipt, b.notes)
-	return refusal, false
+	return found, refusal, got.Receipt
 }
 
-// putAgain answers a put that this node has acknowledged before.
+// putAgain answers a put whose value was replaced since: see API.putAgain.
 func (b *batch) putAgain(ctx context.Context, o *object, put *quorum.PutRequest, receipt quorum.Receipt) batchAnswer {
 	done := quorum.PutResult{Receipt: receipt}
 	if put.ReturnBody {
@@ -127,7 +120,7 @@ func (b *batch) putAgain(ctx context.Context, o *object, put *quorum.PutRequest,
 		if err != nil {
 			return b.failed(o, opPut, err, got.Receipt, false)
 		}
-		done = quorum.PutResult(got)
+		done = quorum.PutResult{Object: got.Object, Receipt: got.Receipt}
 	}
 	return b.stored(o, put, done)
 }
@@ -158,22 +151,22 @@ func (b *batch) doDelete(ctx context.Context, o *object, l *batchLine) batchAnsw
 		del.RequestID = namedRequest(namesDelete, o.key, o.name)
 	}
 	answer := batchAnswer{Key: o.key.Key, Status: http.StatusNoContent}
-	receipt, before := b.api.outcome(o, del.RequestID)
-	if !before {
-		done, err := b.api.delete(ctx, del)
-		switch {
-		case err != nil:
-			return b.failed(o, opDelete, err, done.Receipt, del.Timeout > 0)
-		case done.NotFound:
-			v := newView(o.key, done.Object, del.Lossy, o.bind, done.Receipt)
-			return b.show(o, &v)
-		}
-		if o.name != "" {
-			b.api.outcomes.add(del.RequestID, done.Receipt, time.Now())
-		}
-		receipt = done.Receipt
+	switch found, _, receipt := b.look(ctx, o, del.RequestID, need{named: o.name != ""}, &del.Options); found {
+	case overtaken:
+		answer.attest(receipt, b.notes)
+		return answer
+	case repeated:
+		del.HasContext = true
 	}
-	answer.attest(receipt, b.notes)
+	done, err := b.api.delete(ctx, del)
+	switch {
+	case err != nil:
+		return b.failed(o, opDelete, err, done.Receipt, del.Timeout > 0)
+	case done.NotFound:
+		v := newView(o.key, done.Object, del.Lossy, o.bind, done.Receipt)
+		return b.show(o, &v)
+	}
+	answer.attest(done.Receipt, b.notes)
 	return answer
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"cartwheel/quorum"
+	"cartwheel/ring"
+	"cartwheel/vclock"
 )
 
 // slow is a coordinator whose puts take a second of the bubble's time.
@@ -126,4 +130,83 @@ func (g gone) Write(b []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	return g.ResponseRecorder.Write(b)
+}
+
+// asked returns what came to the coordinator since the last call, without what differs from request to request.
+func (c *cluster) asked(named bool) string {
+	var all []string
+	note := func(what string, o quorum.Options, id vclock.RequestID, rest ...any) {
+		o.Timeout = 0
+		if !named {
+			id = vclock.RequestID{} // a random one
+		}
+		all = append(all, fmt.Sprint(what, o, id, rest))
+	}
+	for _, r := range c.gets {
+		note("get", r.Options, vclock.RequestID{}, r.Key)
+	}
+	for _, r := range c.puts {
+		note("put", r.Options, r.RequestID, r.Key, r.Context, r.ContentType, string(r.Value), r.Meta, r.ReturnBody)
+	}
+	for _, r := range c.deletes {
+		note("delete", r.Options, r.RequestID, r.Key, r.Context, r.HasContext)
+	}
+	c.gets, c.puts, c.deletes = nil, nil, nil
+	return strings.Join(all, "\n")
+}
+
+// A line asks the coordinator for the same as the request for the object alone, the first time and when it
+// is repeated at another node.
+func TestBatchLineIsTheRequestAlone(t *testing.T) {
+	methods := map[string]string{batchGet: "GET", batchPut: "PUT", batchDelete: "DELETE"}
+	for op, method := range methods {
+		for _, how := range []struct {
+			name    string
+			context bool
+			props   string
+			query   string
+		}{{}, {context: true}, {name: "n"}, {name: "n", context: true}, {props: `{"require_context":true,"pw":1}`}, {context: true, props: `{"require_context":true}`},
+			{name: "n", props: `{"require_context":true}`}, {query: "?consistency=strict&w=1"}, {name: "n", query: "?r=1&rw=2&returnbody=true&sloppy_quorum=false"}} {
+			var logs [2]string
+			for i := range logs {
+				c := newCluster(t)
+				put(t, c.server(t), at, "before")
+				if how.props != "" {
+					want(t, do(c.server(t), "PUT", "/buckets/b/props", `{"props":`+how.props+`}`, "Content-Type", "application/json"), 204, "")
+				}
+				// The same cluster twice: dots and contexts come out alike.
+				context := vclock.EncodeContext(c.records[ring.Key{Bucket: "b", Key: "k"}.Name()].Object.Clock, ring.Hash(clusterUUID, ring.Key{Bucket: "b", Key: "k"}.Name()))
+				c.asked(true)
+				var headers, fields []string
+				if how.name != "" && op != batchGet {
+					headers = append(headers, "Idempotency-Key", how.name)
+				}
+				line := map[string]string{"op": op, "key": "k"}
+				if op == batchPut {
+					line["value"], line["content_type"] = "v", "text/css"
+				}
+				if how.context && op != batchGet {
+					line["context"] = context
+				}
+				for _, name := range slices.Sorted(maps.Keys(line)) {
+					fields = append(fields, fmt.Sprintf("%q:%q", name, line[name]))
+				}
+				for range 2 { // nodes
+					if i == 0 {
+						text(t, do(c.server(t), "POST", batchPath+how.query, "{"+strings.Join(fields, ",")+"}", append(headers, "Content-Type", "application/x-ndjson")...))
+					} else {
+						alone := append(headers, "Content-Type", line["content_type"])
+						if line["context"] != "" {
+							alone = append(alone, "X-Riak-Vclock", context)
+						}
+						text(t, do(c.server(t), method, at+how.query, line["value"], alone...))
+					}
+					logs[i] += c.asked(how.name != "") + "\n"
+				}
+			}
+			if logs[0] != logs[1] || logs[0] == "" {
+				t.Errorf("%s %+v\nin a batch\n%salone\n%s", op, how, logs[0], logs[1])
+			}
+		}
+	}
 }

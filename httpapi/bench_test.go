@@ -61,24 +61,24 @@ func BenchmarkRequest(b *testing.B) {
 		name, method, target string
 		header               http.Header
 		want                 int
+		most                 float64 // allocations; 0: not bound. More is an error
 	}{
-		{"get", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}}, 200},
-		{"get/304", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}, "If-None-Match": {etag}}, 304},
-		{"get/gzip", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"gzip, deflate"}}, 200},
-		{"get/query", "GET", "/buckets/carts/keys/user-17?r=2&timeout=5000", http.Header{}, 200},
-		{"put", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}}, 204},
-		{"put/context", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "X-Riak-Vclock": {context}}, 204},
-		{"put/meta", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "X-Riak-Meta-Color": {"blue"}}, 204},
-		{"put/retry", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"order-17"}}, 204},
-		{"ping", "GET", "/ping", http.Header{}, 200},
+		{"get", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}}, 200, 11},
+		{"get/304", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}, "If-None-Match": {etag}}, 304, 7},
+		{"get/gzip", "GET", "/buckets/carts/keys/user-17", http.Header{"Accept": {"*/*"}, "Accept-Encoding": {"gzip, deflate"}}, 200, 0},
+		{"get/query", "GET", "/buckets/carts/keys/user-17?r=2&timeout=5000", http.Header{}, 200, 12},
+		{"put", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}}, 204, 5},
+		{"put/context", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "X-Riak-Vclock": {context}}, 204, 7},
+		{"put/meta", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "X-Riak-Meta-Color": {"blue"}}, 204, 7},
+		{"put/retry", "PUT", "/buckets/carts/keys/user-17", http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"order-17"}}, 204, 0},
+		{"ping", "GET", "/ping", http.Header{}, 200, 4},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			body := bytes.NewReader(value)
 			r := httptest.NewRequest(bench.method, bench.target, nil)
 			r.Header = bench.header
 			w := &sink{header: http.Header{}}
-			b.ReportAllocs()
-			for b.Loop() {
+			once := func() {
 				if bench.method == "PUT" {
 					body.Reset(value)
 					r.Body, r.ContentLength = io.NopCloser(body), int64(len(value))
@@ -88,6 +88,13 @@ func BenchmarkRequest(b *testing.B) {
 				if w.status != bench.want {
 					b.Fatalf("status %d", w.status)
 				}
+			}
+			if got := testing.AllocsPerRun(200, once); bench.most > 0 && got > bench.most {
+				b.Errorf("%v allocations, there were %v", got, bench.most)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				once()
 			}
 		})
 	}

@@ -40,6 +40,9 @@ func (x *exchange) bodyFailure(err error) *failure {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		x.Header()["Connection"] = []string{"close"}
 		return &failure{status: http.StatusRequestTimeout, reason: badBody, text: "the body did not come in time\n"}
+	case errors.Is(err, errNoRoom):
+		x.Header()["Connection"] = []string{"close"}
+		return &failure{http.StatusServiceUnavailable, overloaded, "the bodies of other requests take the memory that there is for them; try again later\n", true}
 	case errors.Is(err, context.Canceled):
 		return &failure{status: statusClientGone, reason: badBody, text: "the client is gone\n"}
 	}
@@ -56,9 +59,40 @@ func readBody(x *exchange, r *http.Request, limit int64) ([]byte, error) {
 	case n == 0:
 		return nil, nil
 	case n > 0:
-		return readLength(r.Body, int(n))
+		return x.readLength(r.Body, int(n))
 	}
-	return io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, limit))
+	return io.ReadAll(chunkedBody{http.MaxBytesReader(x.ResponseWriter, r.Body, limit), x})
+}
+
+// maxBodies bounds what bodies take in memory in one node, as long as their requests are not
+// answered; the rest of a body for which there is no room is not read, and its request is 503.
+// What a body needs at first is not counted: the bound of connections bounds that.
+const maxBodies = 512 << 20
+
+var errNoRoom = errors.New("bodies take too much memory")
+
+// take counts n bytes of a body.
+func (x *exchange) take(n int) error {
+	if x.api.bodies.Add(int64(n)) > x.api.bodyRoom {
+		x.api.bodies.Add(-int64(n))
+		return errNoRoom
+	}
+	x.taken += int64(n)
+	return nil
+}
+
+// chunkedBody is a body of unknown length, counted as it comes.
+type chunkedBody struct {
+	io.Reader
+	x *exchange
+}
+
+func (b chunkedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if full := b.x.take(n); full != nil {
+		return n, full
+	}
+	return n, err
 }
 
 // firstBytes is how much memory a body gets before any of it has come: clients that announce
@@ -66,7 +100,7 @@ func readBody(x *exchange, r *http.Request, limit int64) ([]byte, error) {
 const firstBytes = 64 << 10
 
 // readLength reads n bytes.
-func readLength(r io.Reader, n int) ([]byte, error) {
+func (x *exchange) readLength(r io.Reader, n int) ([]byte, error) {
 	b := make([]byte, min(n, firstBytes))
 	for at := 0; ; {
 		got, err := io.ReadFull(r, b[at:])
@@ -74,7 +108,11 @@ func readLength(r io.Reader, n int) ([]byte, error) {
 		if err != nil || at == n {
 			return b[:at], err
 		}
-		more := make([]byte, min(n, 4*at))
+		size := min(n, 4*at)
+		if err := x.take(size - len(b)); err != nil {
+			return nil, err
+		}
+		more := make([]byte, size)
 		copy(more, b)
 		b = more
 	}

@@ -8,25 +8,6 @@ import (
 	"time"
 )
 
-// Listener returns l with connections that cost a server of net/http less: it moves the
-// deadlines of a connection six times per request and starts a read to learn of a client
-// that goes away, while nearly all requests are over before any of that matters. What a
-// deadline promises stays; that a client has gone is noticed a little later, see patience.
-func Listener(l net.Listener) net.Listener { return listener{l} }
-
-type listener struct{ net.Listener }
-
-// Accept waits for the next connection.
-func (l listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := &conn{Conn: nc, read: deadline{below: nc.SetReadDeadline}, write: deadline{below: nc.SetWriteDeadline}}
-	c.stir.L = &c.mu
-	return c, nil
-}
-
 // patience is how long a request takes, at least, before its client is watched; at most it
 // is twice as long.
 const patience = 50 * time.Millisecond
@@ -49,6 +30,18 @@ type conn struct {
 	ticking  bool
 	timer    *time.Timer
 	stir     sync.Cond // something has changed for the watch
+
+	// heard: something of a request has come since the last answer. late: then it did not go on in
+	// time. net/http closes such a connection without a word while it reads a header.
+	heard, late bool
+
+	gone func() // called once, when it is closed
+}
+
+func newConn(nc net.Conn, gone func()) *conn {
+	c := &conn{Conn: nc, read: deadline{below: nc.SetReadDeadline}, write: deadline{below: nc.SetWriteDeadline}, gone: gone}
+	c.stir.L = &c.mu
+	return c
 }
 
 // deadline is one that is set often and met hardly ever. The connection below has one that
@@ -80,18 +73,12 @@ func (d *deadline) change(t time.Time) error {
 	return d.move()
 }
 
-// begin is called before a read or a write waits, end afterwards.
+// begin is called before a read or a write waits.
 func (c *conn) begin(d *deadline) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d.waiting++
 	return d.move()
-}
-
-func (c *conn) end(d *deadline) {
-	c.mu.Lock()
-	d.waiting--
-	c.mu.Unlock()
 }
 
 // outdated reports whether err is the passing of a deadline that is not the one wanted, and
@@ -117,7 +104,13 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	defer c.end(&c.read)
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.read.waiting--
+		c.heard = c.heard || n > 0
+		c.late = errors.Is(err, os.ErrDeadlineExceeded)
+	}()
 	if err = c.begin(&c.read); err != nil {
 		return 0, err
 	}
@@ -131,7 +124,12 @@ func (c *conn) Read(p []byte) (n int, err error) {
 
 // Write is that of net.Conn.
 func (c *conn) Write(p []byte) (n int, err error) {
-	defer c.end(&c.write)
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.write.waiting--
+		c.heard = false
+	}()
 	if err = c.begin(&c.write); err != nil {
 		return 0, err
 	}
@@ -219,16 +217,31 @@ func (c *conn) look() {
 	c.tick()
 }
 
-// Close closes the connection and ends its watch.
+// lateAnswer is for a header that did not come in time.
+const lateAnswer = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 33\r\nContent-Type: text/plain\r\n\r\nthe request did not come in time\n"
+
+// Close closes the connection and ends its watch. A client that began a request and did not end
+// its header in time is told so.
 func (c *conn) Close() error {
 	c.mu.Lock()
+	first := !c.closed
+	tell := first && c.heard && c.late
 	c.closed = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.stir.Signal()
 	c.mu.Unlock()
-	return c.Conn.Close()
+	if tell {
+		// Nothing was sent before it, so it fits what the system buffers.
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = c.Conn.Write([]byte(lateAnswer))
+	}
+	err := c.Conn.Close()
+	if first {
+		c.gone() // only now its descriptor is free
+	}
+	return err
 }
 
 // CloseWrite ends the answers where the connection below can do that by itself: net/http then

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// accepted returns a connection as Listener makes them, over one end of a pipe, and the other end.
+// accepted returns a connection as a Listener makes them, over one end of a pipe, and the other end.
 func accepted(t *testing.T) (c, far net.Conn) {
 	t.Helper()
 	l := &pipes{make(chan net.Conn, 1), make(chan struct{})}
 	far = l.dial()
-	c, err := Listener(l).Accept()
+	c, err := NewListener(l, 0).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestWatch(t *testing.T) {
 				}), ServerConfig{})
 				l := &pipes{make(chan net.Conn), make(chan struct{})}
 				done := make(chan error, 1)
-				go func() { done <- s.Serve(Listener(l)) }()
+				go func() { done <- s.Serve(NewListener(l, 0)) }()
 				c := l.dial()
 				if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 					t.Fatal(err)

@@ -6,8 +6,8 @@
 //
 // An [API] is an http.Handler over three interfaces that it declares itself: a [Coordinator]
 // for objects, [Properties] for buckets, a [Node] for what is known of the cluster. It holds
-// no state but counters and the receipts of late writes that had an Idempotency-Key, never
-// touches disk or peers, and starts no goroutine that outlives its request.
+// no state but counters, never touches disk or peers, and starts no goroutine that outlives its
+// request.
 //
 // An object request is a road with one direction: path, parameters and headers are read into
 // plain values (pathKey, parseParams, metadata, causalContext), folded with the bucket's
@@ -61,8 +61,9 @@
 // What a write depends on is read before it, once (look): conditional headers, the property
 // require_context, and whether the write was done before. An Idempotency-Key becomes the
 // request id of the write, by a hash over key and name, so that every node comes to the same
-// id; where the object holds that id the write's conditions count as met. A chosen key is
-// derived from it, too. What is compressed for a client has a tag of its own, which
+// id, and replicas remember such ids when the value has been replaced. Where the object holds
+// the id the write's conditions count as met, and it is sent on; where a replica remembers it,
+// it is answered and not done. A chosen key is derived from it, too. What is compressed for a client has a tag of its own, which
 // conditional writes take for the value's.
 //
 // # Batches
@@ -92,5 +93,5 @@
 //
 //	api, err := httpapi.New(httpapi.Config{Coordinator: c, Properties: p, Node: n, Logger: log})
 //	server := httpapi.NewServer(api, httpapi.ServerConfig{Logger: log})
-//	err = server.Serve(httpapi.Listener(listener)) // the plain one serves, too, for more
+//	err = server.Serve(httpapi.NewListener(listener, 10_000)) // the plain one serves, too, for more
 package httpapi

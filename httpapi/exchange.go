@@ -28,6 +28,7 @@ type exchange struct {
 	old     bool    // the path is an old one, and so are those of the answer
 	packing packing // of the value
 	notes   string  // what the receipt says beside the levels, each with a space before it
+	taken   int64   // bytes of api.bodies
 }
 
 // release gives x back, empty but for its map.

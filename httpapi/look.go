@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -37,34 +38,54 @@ const (
 )
 
 // nameLookTime bounds a read that only asks whether a write has been done before. Without an
-// answer the write goes on, as the stores that know it refuse to do it twice.
+// answer the write goes on to an owner, as the stores that know it refuse to do it twice.
 const nameLookTime = time.Second
 
-// look reads the object that a write is for, if the write depends on it, and answers the
-// request if it must not be done. It is a check and no lock: of two writers both may pass.
-// What the read takes is taken off the timeout of the write.
+// past reads the object that a write is for, and tells whether the write was done before. It
+// is a check and no lock: of two writers both may pass. What the read takes is taken off the
+// timeout of the write. The error is the read's, if the write depends on that.
 //
 // A write that is found in the object already is allowed whatever it found the first time:
 // its conditions speak of the object as it was then. It should be sent on all the same. The
 // store that minted it mints nothing again, and what the first try may have missed, enough
-// replicas, is made up for. The receipt is the read's.
+// replicas, is made up for.
+func (a *API) past(ctx context.Context, o *object, id vclock.RequestID, n need, options *quorum.Options) (standing, quorum.GetResult, error) {
+	q := quorum.GetRequest{Key: o.key, Options: lookOptions(*options, n)}
+	if n.named {
+		q.RequestID = id
+	}
+	start := time.Now()
+	got, err := a.cfg.Coordinator.Get(ctx, q)
+	options.Timeout -= time.Since(start)
+	switch {
+	case err != nil && !n.conditions && !n.context:
+		// Owners know what they have stored before, fallbacks do not: with a level for owners none mints.
+		if options.PW == 0 {
+			options.PW = 1
+		}
+		return unhindered, got, nil
+	case err != nil:
+		return answered, got, err
+	case got.Object.HasRequest(id):
+		return repeated, got, nil
+	case got.Did, o.chosen && !got.Object.Missing():
+		return overtaken, got, nil
+	}
+	return unhindered, got, nil
+}
+
+// look finds out what speaks against a write, if the write depends on the object as it is, and
+// answers the request if it must not be done. The receipt is that of the read.
 func (a *API) look(x *exchange, r *http.Request, o *object, id vclock.RequestID, n need, options *quorum.Options) (standing, quorum.Receipt) {
 	if n == (need{}) {
 		return unhindered, quorum.Receipt{}
 	}
-	start := time.Now()
-	got, err := a.cfg.Coordinator.Get(r.Context(), quorum.GetRequest{Key: o.key, Options: lookOptions(*options, n)})
-	options.Timeout -= time.Since(start)
-	switch {
-	case err != nil && !n.conditions && !n.context:
-		return unhindered, got.Receipt
-	case err != nil:
+	found, got, err := a.past(r.Context(), o, id, n, options)
+	if err != nil {
 		x.fail(err, got.Receipt, false)
-		return answered, got.Receipt
-	case got.Object.HasRequest(id):
-		return repeated, got.Receipt
-	case o.chosen && !got.Object.Missing():
-		return overtaken, got.Receipt
+	}
+	if found != unhindered {
+		return found, got.Receipt
 	}
 	v := newView(o.key, got.Object, options.Lossy, o.bind, got.Receipt)
 	v.resolve(o.how) // the tag that the client was shown

@@ -136,3 +136,38 @@ func TestOpenAPIHasEveryWord(t *testing.T) {
 		}
 	}
 }
+
+// Each JSON body that is described is described whole, so that an answer with a field that the
+// document does not have fails the tests with real nodes.
+func TestOpenAPIHasNoOpenObject(t *testing.T) {
+	doc := describedAPI(t, newCluster(t).server(t))
+	var walk func(at string, ref *openapi3.SchemaRef)
+	walk = func(at string, ref *openapi3.SchemaRef) {
+		if ref == nil {
+			return
+		}
+		s := ref.Value
+		if s.Type.Is("object") && s.AdditionalProperties.Has == nil && s.AdditionalProperties.Schema == nil {
+			t.Errorf("%s does not say whether there are other fields", at)
+		}
+		for name, p := range s.Properties {
+			walk(at+"."+name, p)
+		}
+		walk(at+"[]", s.Items)
+		walk(at+".*", s.AdditionalProperties.Schema)
+		for _, one := range s.AnyOf {
+			walk(at, one)
+		}
+	}
+	for name, s := range doc.Components.Schemas {
+		walk(name, s)
+	}
+	for name, r := range doc.Components.Responses {
+		media, ok := r.Value.Content["application/json"]
+		if ok && media.Schema == nil {
+			t.Errorf("%s is JSON without a schema", name)
+		} else if ok {
+			walk(name, media.Schema)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 
@@ -62,14 +61,13 @@ func (x *exchange) propsBody(r *http.Request) (body []byte, ok bool, err error) 
 		x.refuseJSON(failure{status: http.StatusUnsupportedMediaType, reason: badHeader, text: "Content-Type must be application/json"})
 		return nil, false, nil
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(x.ResponseWriter, r.Body, maxPropsBytes))
+	body, err = readBody(x, r, maxPropsBytes)
 	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	switch {
+	case errors.As(err, &tooLarge):
 		return nil, true, props.ErrTooLarge
-	}
-	if err != nil {
-		x.Header()["Connection"] = []string{"close"}
-		x.refuseJSON(failure{status: http.StatusBadRequest, reason: badBody, text: "the body cannot be read to its end"})
+	case err != nil:
+		x.refuseJSON(*x.bodyFailure(err))
 		return nil, false, nil
 	}
 	return body, true, nil
@@ -127,7 +125,7 @@ func (a *API) mayChange(x *exchange, r *http.Request, key ring.Key, change props
 			"n_val can change only while " + what + " is empty, which cannot be told now: " + err.Error(), true})
 	case !empty:
 		x.refuseJSON(failure{status: http.StatusConflict, reason: badProperties,
-			text: "n_val can change only while " + what + " is empty; write the objects to a bucket that has the other n_val, by export and import"})
+			text: "n_val can change only while " + what + " is empty; copy the objects to a bucket that has the other n_val"})
 	}
 	return err == nil && empty
 }

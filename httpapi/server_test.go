@@ -57,7 +57,7 @@ func serve(t *testing.T, h http.Handler, cfg ServerConfig) *pipes {
 	l := &pipes{make(chan net.Conn), make(chan struct{})}
 	s := NewServer(h, cfg)
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(Listener(l)) }()
+	go func() { done <- s.Serve(NewListener(l, 0)) }()
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -147,10 +147,14 @@ func TestTimeouts(t *testing.T) {
 		status  string // "" for a closed connection without an answer
 		after   time.Duration
 	}{
-		"header that stops":  {"GET / HTTP/1.1\r\nHost:", "", 10 * time.Second},
-		"body that stops":    {putRequest("Content-Length: 10\r\n", "x"), "408", time.Minute},
-		"chunk that stops":   {putRequest("Transfer-Encoding: chunked\r\n", "5\r\nx"), "408", time.Minute},
-		"no further request": {"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", "200", 2 * time.Minute},
+		"header that stops":    {"GET / HTTP/1.1\r\nHost:", "408", 10 * time.Second},
+		"no request":           {"", "", 10 * time.Second},
+		"body that stops":      {putRequest("Content-Length: 10\r\n", "x"), "408", time.Minute},
+		"chunk that stops":     {putRequest("Transfer-Encoding: chunked\r\n", "5\r\nx"), "408", time.Minute},
+		"properties that stop": {"PUT /buckets/b/props HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{", "408", time.Minute},
+		"a type that stops":    {"PUT /types/t/props HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{", "408", time.Minute},
+		"a batch that stops":   {"POST /buckets/b/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 10\r\n\r\n{", "408", time.Minute},
+		"no further request":   {"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", "200", 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -168,6 +172,9 @@ func TestTimeouts(t *testing.T) {
 				}
 				if status, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "HTTP/1.1 "), " "); status != test.status {
 					t.Errorf("answer %q, want %s", answer, test.status)
+				}
+				if n := strings.Count(string(answer), "HTTP/1.1 "); n > 1 {
+					t.Errorf("%d answers: %q", n, answer)
 				}
 				if len(cl.puts) > 0 {
 					t.Error("half a body was stored")

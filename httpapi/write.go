@@ -25,10 +25,6 @@ func (a *API) putObject(x *exchange, r *http.Request) {
 		x.refuse(*f)
 		return
 	}
-	if receipt, ok := a.outcome(&o, put.RequestID); ok {
-		a.putAgain(x, r, &o, &put, receipt)
-		return
-	}
 	switch found, receipt := a.look(x, r, &o, put.RequestID, a.needs(r, &o, len(put.Context) == 0), &put.Options); found {
 	case answered:
 		return
@@ -45,22 +41,11 @@ func (a *API) putObject(x *exchange, r *http.Request) {
 		x.fail(err, done.Receipt, put.Timeout > 0)
 		return
 	}
-	if o.name != "" {
-		a.outcomes.add(put.RequestID, done.Receipt, time.Now())
-	}
 	a.stored(x, r, &o, &put, done)
 }
 
-// outcome returns the receipt of an earlier try of a write that this node acknowledged.
-func (a *API) outcome(o *object, id vclock.RequestID) (quorum.Receipt, bool) {
-	if o.name == "" {
-		return quorum.Receipt{}, false
-	}
-	return a.outcomes.find(id, time.Now())
-}
-
-// putAgain answers a put that was done before and must not be done again. receipt is that of
-// the first answer, if that is known, else of the read that found the write.
+// putAgain answers a put that was done before and must not be done again, as its value was
+// replaced since. receipt is that of the read that found so.
 func (a *API) putAgain(x *exchange, r *http.Request, o *object, put *quorum.PutRequest, receipt quorum.Receipt) {
 	done := quorum.PutResult{Receipt: receipt}
 	if put.ReturnBody {
@@ -69,7 +54,7 @@ func (a *API) putAgain(x *exchange, r *http.Request, o *object, put *quorum.PutR
 			x.fail(err, got.Receipt, false)
 			return
 		}
-		done = quorum.PutResult(got)
+		done = quorum.PutResult{Object: got.Object, Receipt: got.Receipt}
 	}
 	a.stored(x, r, o, put, done)
 }
@@ -181,12 +166,11 @@ func (a *API) deleteObject(x *exchange, r *http.Request) {
 	if o.name != "" {
 		del.RequestID = namedRequest(namesDelete, o.key, o.name)
 	}
-	if receipt, ok := a.outcome(&o, del.RequestID); ok {
-		x.deleted(receipt)
-		return
-	}
-	switch found, _ := a.look(x, r, &o, del.RequestID, a.needs(r, &o, false), &del.Options); found {
+	switch found, receipt := a.look(x, r, &o, del.RequestID, a.needs(r, &o, false), &del.Options); found {
 	case answered:
+		return
+	case overtaken:
+		x.deleted(receipt)
 		return
 	case repeated:
 		del.HasContext = true
@@ -199,9 +183,6 @@ func (a *API) deleteObject(x *exchange, r *http.Request) {
 		v := newView(o.key, done.Object, del.Lossy, o.bind, done.Receipt)
 		x.notFound(&v)
 	default:
-		if o.name != "" {
-			a.outcomes.add(del.RequestID, done.Receipt, time.Now())
-		}
 		x.deleted(done.Receipt)
 	}
 }

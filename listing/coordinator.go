@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,10 @@ type Config struct {
 	// Ask asks a member, by uuid, for a page; this node is asked in the same way. It waits for the answer
 	// until the context ends. Whatever kept it from being given is an error.
 	Ask func(ctx context.Context, member string, payload []byte) ([]byte, error)
+	// Behind is called once per listing, and returns who is known to lack some of what it should have of a
+	// partition (a member, by index): it is not asked about that. It may wait for other members, for a moment. nil
+	// stands for nobody.
+	Behind func(ctx context.Context, v *View) func(member int, partition uint16) bool
 
 	// PageTimeout is how long a page is waited for; then another owner is asked: 5 s.
 	PageTimeout time.Duration
@@ -28,6 +33,9 @@ type Config struct {
 
 // WithDefaults returns c with the defaults in place of zero fields.
 func (c Config) WithDefaults() Config {
+	if c.Behind == nil {
+		c.Behind = func(context.Context, *View) func(int, uint16) bool { return func(int, uint16) bool { return false } }
+	}
 	if c.PageTimeout == 0 {
 		c.PageTimeout = 5 * time.Second
 	}
@@ -57,6 +65,8 @@ type Coordinator struct {
 		closed bool
 	}
 	closing chan struct{}
+
+	started, failed atomic.Uint64
 }
 
 var _ Lister = (*Coordinator)(nil)
@@ -66,26 +76,42 @@ func New(cfg Config) *Coordinator {
 	return &Coordinator{cfg: cfg.WithDefaults(), closing: make(chan struct{})}
 }
 
-// Close ends all listings with ErrClosed and waits for them, so it must not be called by a visitor.
-// It may be called again.
-func (c *Coordinator) Close() {
+// Stop ends all listings with ErrClosed, as soon as their visitors return, and admits no more. It waits for
+// nothing and may be called again.
+func (c *Coordinator) Stop() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.mu.closed {
 		c.mu.closed = true
 		close(c.closing)
 	}
-	c.mu.Unlock()
+}
+
+// Close stops and waits for all listings, so it must not be called by a visitor. It may be called again.
+func (c *Coordinator) Close() {
+	c.Stop()
 	c.running.Wait()
 }
 
-// begin admits a listing. Its context ends with ErrClosed as its cause when the coordinator is closed.
-func (c *Coordinator) begin(ctx context.Context) (context.Context, func(), error) {
+// Stats counts the listings of a Coordinator since it was made.
+type Stats struct {
+	Started uint64 // begun, one for each call of List or Count
+	Failed  uint64 // of them ended by time or with an IncompleteError; not those that their callers ended
+}
+
+// Stats returns the counts as they are now. It does not block.
+func (c *Coordinator) Stats() Stats { return Stats{c.started.Load(), c.failed.Load()} }
+
+// begin admits a listing, and returns what is to be called with its outcome. Its context ends with ErrClosed as its
+// cause when the coordinator is closed.
+func (c *Coordinator) begin(ctx context.Context) (context.Context, func(error), error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mu.closed {
 		return nil, nil, ErrClosed
 	}
 	c.running.Add(1)
+	c.started.Add(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -96,7 +122,10 @@ func (c *Coordinator) begin(ctx context.Context) (context.Context, func(), error
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, func() {
+	return ctx, func(err error) {
+		if _, incomplete := errors.AsType[*IncompleteError](err); incomplete || errors.Is(err, context.DeadlineExceeded) {
+			c.failed.Add(1)
+		}
 		cancel(nil)
 		<-watched
 		c.running.Done()
@@ -115,12 +144,12 @@ func ended(ctx context.Context) error {
 }
 
 // List implements [Lister].
-func (c *Coordinator) List(ctx context.Context, q Query, visit func([]string) error) error {
+func (c *Coordinator) List(ctx context.Context, q Query, visit func([]string) error) (err error) {
 	ctx, done, err := c.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer func() { done(err) }()
 	q.Sorted = q.Sorted || q.Limit > 0
 	switch {
 	case q.Bucket == "" && q.Sorted:
@@ -159,7 +188,7 @@ func (c *Coordinator) Count(ctx context.Context, q Query) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer func() { done(err) }()
 	err = c.run(ctx, q, countKeys, func(r *run) error {
 		return r.inTurn(func(a *answer) error { n += int64(a.count); return nil })
 	})

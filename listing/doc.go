@@ -4,7 +4,7 @@
 //
 // Every owner of a partition should have all of its objects, so a list is the sum of one owner's names of each
 // partition: a coverage plan. The [Coordinator] chooses, for each partition, one of the
-// first n members of its preference list that is alive and not known to be behind, spreads the
+// first n members of its preference list that is alive and of which nobody knows that it is behind, spreads the
 // partitions evenly over those, and pulls pages from them. The [Server] of a member makes one page per
 // request, from one snapshot of its store, and keeps nothing between two: where a list goes on is part of the request.
 // So any other owner can go on where one was lost.
@@ -18,19 +18,20 @@
 //
 // # Promises
 //
-//   - A name comes once, and only if some sibling of its object was no tombstone in the store that was asked.
+//   - A name comes once, and only if a read of the store that was asked would have found a value.
 //     Hints are not listed.
 //   - There is no silently short list. A member refuses partitions that it does not own, or may lack
 //     acknowledged objects of (before and after it has looked), and those where it meets a damaged
-//     record; then the next owner is asked. When there is none left, the list ends with an
+//     record; then the next owner is asked. One that lacks writes, as far as any member that can be asked
+//     knows (it keeps hints for it, or has to compare itself with it), is not asked. When there is none left, the list ends with an
 //     [IncompleteError] that names the partitions and says why.
 //   - Memory does not grow with the list: at most two pages of 256 KiB per member, and 8 MiB for all.
 //     A visitor that is slow slows the members down.
 //
 // A list is no snapshot of the cluster. What is written or deleted meanwhile may be in it or not, and a
-// write that an owner has not yet got (the others acknowledged it, or a hint waits for it) is missing if
-// that owner is asked, as with a read of one replica. Members for which this node keeps hints or
-// knows of such writes are asked last.
+// write that an owner has not yet got, and of which that is not known yet, as the write is still on its way or as
+// who knew has been restarted, is missing if that owner is asked, as with a read of one replica. What
+// an owner was given before its first page of a listing is in it.
 //
 // # Bounds
 //

@@ -61,6 +61,70 @@ func TestListGoesOnElsewhere(t *testing.T) {
 	}
 }
 
+// Who goes on in the middle has to have what was acknowledged before the list began, like the one before: its
+// first page waits for the writes that it has been given, the next ones need not.
+func TestFirstPageOfEachMemberIsSettled(t *testing.T) {
+	t.Parallel()
+	for _, q := range []Query{{Bucket: "b"}, {Bucket: "b", Sorted: true}} {
+		c := filled(t, 1000)
+		c.config.PageBytes = minPageBytes
+		lost, moved, later := "", 0, 0
+		calls := 0
+		c.ask = func(_ context.Context, m int, req request) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if m == 1 {
+				if calls++; calls >= 3 && req.from != "" {
+					lost = req.from
+					return errors.New("connection reset")
+				}
+			}
+			if m != 1 && lost != "" && req.from == lost {
+				moved++
+				if !req.fresh {
+					t.Errorf("%+v: member %d goes on at %q without its last writes", q, m, lost)
+				}
+			}
+			if !req.fresh {
+				later++
+			}
+			return nil
+		}
+		check(t, c, c.serve(), q)
+		if moved == 0 || later == 0 {
+			t.Errorf("%+v: %d pages were moved in the middle, %d were not the first", q, moved, later)
+		}
+		for _, m := range c.members {
+			if !slices.Contains(m.store.settle, true) {
+				t.Errorf("%+v: member %d never waited", q, m.index)
+			}
+		}
+	}
+}
+
+// An owner that is known to lack writes is not asked, also if there is no other.
+func TestWhoIsBehindIsNotAsked(t *testing.T) {
+	t.Parallel()
+	for name, q := range queries {
+		c := filled(t, 400)
+		c.behind = func(m int, p uint16) bool { return m == 1 || p == 7 && m == 0 }
+		co := c.serve()
+		check(t, c, co, q)
+		if slices.Contains(c.to, 1) {
+			t.Errorf("%s: a member that is behind was asked", name)
+		}
+		c.away[2] = true
+		_, err := list(co, q)
+		lack, ok := errors.AsType[*IncompleteError](err)
+		if !ok || !slices.Equal(lack.Partitions, []uint16{7}) || !strings.Contains(err.Error(), "member n1 lacks writes") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s := co.Stats(); s.Started < 3 || s.Failed != 1 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
 // Nobody passes over a record that it cannot read: another owner has it, or the partition is named.
 func TestDamagedRecords(t *testing.T) {
 	t.Parallel()

@@ -153,6 +153,9 @@ func (c *fakeCluster) serve() *Coordinator {
 	cfg := c.config
 	cfg.View = c.view
 	cfg.Ask = c.call
+	if c.behind != nil {
+		cfg.Behind = func(context.Context, *View) func(int, uint16) bool { return c.behind }
+	}
 	return New(cfg)
 }
 
@@ -160,7 +163,7 @@ func (c *fakeCluster) view() *View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	away := maps.Clone(c.away)
-	return &View{Ring: c.ring, Self: 0, Usable: func(m int) bool { return !away[m] }, Behind: c.behind}
+	return &View{Ring: c.ring, Self: 0, Usable: func(m int) bool { return !away[m] }}
 }
 
 func (c *fakeCluster) call(ctx context.Context, uuid string, payload []byte) ([]byte, error) {

@@ -11,24 +11,21 @@ type group struct {
 	partitions []uint16 // ascending
 }
 
-// plan chooses for each partition, given in ascending order, one of its owners at n: one that can be asked and has not
-// been tried for it, rather one that is not behind, and among those the one with the least to do so
+// plan chooses for each partition, given in ascending order, one of its owners at n: one that can be asked, is not
+// behind, and has not been tried for it; among those the one with the least to do so
 // far, so that all work at once. missing are partitions without such an owner. Groups are by member, and hold
 // each partition once.
-func plan(v *View, n int, partitions []uint16, tried map[uint16][]int) (groups []group, missing []uint16) {
+func plan(v *View, behind func(int, uint16) bool, n int, partitions []uint16, tried map[uint16][]int) (groups []group, missing []uint16) {
 	load := make([][]uint16, len(v.Ring.Members()))
 	for _, p := range partitions {
 		best, bestRank := -1, 0
 		for _, m := range owners(v, n, p) {
-			if !v.Usable(m) || slices.Contains(tried[p], m) {
+			if !v.Usable(m) || behind(m, p) || slices.Contains(tried[p], m) {
 				continue
 			}
 			rank := 2 * len(load[m])
 			if m == v.Self {
 				rank-- // of two alike, the one that is not asked over the network
-			}
-			if v.Behind != nil && v.Behind(m, p) {
-				rank += 4 << 16 // above every load
 			}
 			if best < 0 || rank < bestRank {
 				best, bestRank = m, rank
@@ -54,14 +51,15 @@ func owners(v *View, n int, partition uint16) []int {
 	return list[:min(len(list), v.Ring.EffectiveN(n))]
 }
 
-// away says which owners of the partitions could not even be asked, for people.
-func away(v *View, n int, partitions []uint16) (why []string) {
+// left says which owners of the partitions were not even asked, for people.
+func left(v *View, behind func(int, uint16) bool, n int, partitions []uint16) (why []string) {
 	for m, member := range v.Ring.Members() {
-		if v.Usable(m) {
-			continue
-		}
-		if slices.ContainsFunc(partitions, func(p uint16) bool { return slices.Contains(owners(v, n, p), m) }) {
+		owned := slices.DeleteFunc(slices.Clone(partitions), func(p uint16) bool { return !slices.Contains(owners(v, n, p), m) })
+		switch {
+		case len(owned) > 0 && !v.Usable(m):
 			why = append(why, fmt.Sprintf("member %s is away", member.Name))
+		case slices.ContainsFunc(owned, func(p uint16) bool { return behind(m, p) }):
+			why = append(why, fmt.Sprintf("member %s lacks writes that others keep for it or have to send it", member.Name))
 		}
 	}
 	return why

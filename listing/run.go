@@ -19,6 +19,7 @@ type run struct {
 	version uint64 // of the ring
 	of      int    // partitions of the ring
 
+	behind  func(member int, partition uint16) bool
 	tried   map[uint16][]int // owners that could not answer for a partition
 	why     []string
 	streams sync.WaitGroup
@@ -32,8 +33,9 @@ type stream struct {
 	uuid, name string
 	partitions []uint16
 	from       string
-	pageBytes  int // of the next page
-	limit      int // of pages
+	asked      bool // it has answered about a page
+	pageBytes  int  // of the next page
+	limit      int  // of pages
 	out        chan event
 }
 
@@ -59,7 +61,7 @@ func (c *Coordinator) run(ctx context.Context, q Query, m mode, follow func(*run
 	ctx, cancel := context.WithCancel(ctx)
 	r := &run{
 		c: c, ctx: ctx, q: q, mode: m, version: v.Ring.Version(), of: v.Ring.Partitions(),
-		space: newSpace(m, q.Type, q.Bucket, q.Prefix, q.Start), tried: make(map[uint16][]int), shared: make(chan event),
+		behind: c.cfg.Behind(ctx, v), space: newSpace(m, q.Type, q.Bucket, q.Prefix, q.Start), tried: make(map[uint16][]int), shared: make(chan event),
 	}
 	defer r.streams.Wait()
 	defer cancel()
@@ -81,9 +83,9 @@ func (r *run) assign(partitions []uint16, from string) ([]*stream, error) {
 	if v == nil || v.Ring.Version() != r.version {
 		return nil, newIncomplete(partitions, r.of, []string{"the ring has changed meanwhile"})
 	}
-	groups, missing := plan(v, r.q.N, partitions, r.tried)
+	groups, missing := plan(v, r.behind, r.q.N, partitions, r.tried)
 	if len(missing) > 0 {
-		return nil, newIncomplete(missing, r.of, append(away(v, r.q.N, missing), r.why...))
+		return nil, newIncomplete(missing, r.of, append(left(v, r.behind, r.q.N, missing), r.why...))
 	}
 	var list []*stream
 	for _, g := range groups {
@@ -184,7 +186,7 @@ func (s *stream) fetch() {
 			}
 			continue
 		}
-		s.from = a.from
+		s.asked, s.from = true, a.from
 		if s.partitions = s.partitions[a.finished:]; len(s.partitions) == 0 {
 			s.partitions = nil
 		}
@@ -235,7 +237,7 @@ func (s *stream) send(e event) bool {
 func (s *stream) page(partitions []uint16) (a answer, err error) {
 	r := s.r
 	q := request{
-		mode: r.mode, version: r.version, n: r.q.N, typ: r.q.Type, bucket: r.q.Bucket, prefix: r.q.Prefix, start: r.q.Start,
+		mode: r.mode, fresh: !s.asked, version: r.version, n: r.q.N, typ: r.q.Type, bucket: r.q.Bucket, prefix: r.q.Prefix, start: r.q.Start,
 		from: s.from, pageBytes: s.pageBytes, names: r.q.Limit, partitions: partitions,
 	}
 	payload := q.encode()

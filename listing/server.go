@@ -16,9 +16,6 @@ type View struct {
 	Self int // this node's index among the members, -1 if it is none
 	// Usable says whether a member, by index, can be asked now; this node can.
 	Usable func(member int) bool
-	// Behind says that a member is known to lack some of what it should have of a partition; then
-	// others are asked first. It may be nil.
-	Behind func(member int, partition uint16) bool
 }
 
 // Store is this node's records.
@@ -72,7 +69,18 @@ type Server struct {
 	making  chan struct{} // a slot per page that is being made
 	waiting atomic.Int64
 	scratch sync.Pool // of *scratch
+
+	pages, busy atomic.Uint64
 }
+
+// ServerStats counts what a Server has answered since it was made.
+type ServerStats struct {
+	Pages uint64 // made, refusals included
+	Busy  uint64 // turned away, as too many were being made
+}
+
+// Stats returns the counts as they are now. It does not block.
+func (s *Server) Stats() ServerStats { return ServerStats{s.pages.Load(), s.busy.Load()} }
 
 // NewServer returns a server of the records of this node.
 func NewServer(cfg ServerConfig) *Server {
@@ -92,6 +100,7 @@ func (s *Server) Serve(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	if s.waiting.Add(1) > int64(s.cfg.Waiting) {
 		s.waiting.Add(-1)
+		s.busy.Add(1)
 		return (&answer{verdict: busy}).encode(), nil
 	}
 	select {
@@ -102,6 +111,7 @@ func (s *Server) Serve(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.making }()
+	s.pages.Add(1)
 	mem := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(mem)
 	a, err := s.answer(&q, mem)
@@ -124,8 +134,8 @@ func (s *Server) answer(q *request, mem *scratch) (a answer, err error) {
 	}
 	cost := budget{time: s.cfg.PageTime, records: s.cfg.PageRecords, read: s.cfg.PageRead}
 	// A write acknowledged by other replicas may still wait to be committed here: who writes and then
-	// lists would miss it. Where a walk goes on, that is over.
-	err = s.cfg.Store.Names(q.from == "", func(w Walker) error {
+	// lists would miss it. Once a listing has had a page from here, that is over.
+	err = s.cfg.Store.Names(q.fresh, func(w Walker) error {
 		a, err = makePage(q, w, cost, mem)
 		return err
 	})

@@ -34,6 +34,7 @@ const (
 // A request asks a member for a page of some of its partitions. Every string may hold any bytes.
 type request struct {
 	mode       mode
+	fresh      bool   // the first page that a listing asks this member for
 	version    uint64 // of the sender's ring
 	n          int    // the n_val by which the member owns the partitions
 	typ        string
@@ -48,10 +49,14 @@ type request struct {
 
 // Integers are unsigned varints, strings have their length in front.
 //
-//	request = 0x01 mode version n pageBytes names type bucket prefix start from count partition*
+//	request = 0x01 mode fresh version n pageBytes names type bucket prefix start from count partition*
 func (q *request) encode() []byte {
 	size := 64 + len(q.typ) + len(q.bucket) + len(q.prefix) + len(q.start) + len(q.from) + 3*len(q.partitions)
-	b := append(make([]byte, 0, size), format, byte(q.mode))
+	fresh := byte(0)
+	if q.fresh {
+		fresh = 1
+	}
+	b := append(make([]byte, 0, size), format, byte(q.mode), fresh)
 	b = binary.AppendUvarint(b, q.version)
 	b = binary.AppendUvarint(b, uint64(max(q.n, 0)))
 	b = binary.AppendUvarint(b, uint64(q.pageBytes))
@@ -75,6 +80,7 @@ func decodeRequest(b []byte) (q request, err error) {
 	d := decoder{rest: string(b)}
 	d.format()
 	q.mode = mode(d.uint(uint64(modes) - 1))
+	q.fresh = d.uint(1) == 1
 	q.version = d.uint(1<<64 - 1)
 	q.n = int(d.uint(maxN))
 	q.pageBytes = int(d.uint(maxPageBytes))

@@ -183,7 +183,7 @@ func (s *status) Repair() httpapi.Repair { return (*Node)(s).Repair() }
 func (s *status) Samples() []httpapi.Sample {
 	q, st, tr := s.coord.Stats(), s.store.Stats(), s.transport.Stats()
 	ae, sent, got, now := s.repair.keeper.Stats(), s.repair.sender.Stats(), s.repair.receiver.Stats(), s.Repair()
-	handed := s.repair.handoff.Stats()
+	handed, listed, pages := s.repair.handoff.Stats(), s.lists.Stats(), s.lists.pages.Stats()
 	counter := func(name, help string, v float64) httpapi.Sample {
 		return httpapi.Sample{Name: name, Help: help, Value: v}
 	}
@@ -191,6 +191,8 @@ func (s *status) Samples() []httpapi.Sample {
 		return httpapi.Sample{Name: name, Help: help, Value: v, Gauge: true}
 	}
 	return []httpapi.Sample{
+		gauge("client_connections", "Open connections of clients.", float64(s.listener.Open())),
+		counter("client_connections_refused_total", "Connections of clients turned away because too many were open.", float64(s.listener.Refused())),
 		counter("peer_connections_rejected_total", "Connections on the peer port turned away: too many, no handshake, foreign bytes, no common version.", float64(tr.Rejected)),
 		counter("peer_connections_malformed_total", "Connections on the peer port closed for a malformed or damaged frame.", float64(tr.Malformed)),
 		counter("peer_calls_total", "Requests sent to peers.", float64(tr.Calls)),
@@ -228,6 +230,10 @@ func (s *status) Samples() []httpapi.Sample {
 		gauge("repair_rate", "Objects per second that repair may move now.", now.Rate),
 		counter("transfer_items_sent_total", "Objects that peers have taken from this node's repair.", float64(sent.Acked)),
 		counter("transfer_items_stored_total", "Objects taken from the repair of peers.", float64(got.Stored)),
+		counter("lists_total", "Lists of keys or buckets, and counts, begun here.", float64(listed.Started)),
+		counter("lists_failed_total", "Lists that ran out of time or of owners that could answer.", float64(listed.Failed)),
+		counter("list_pages_total", "Pages made here, for lists of all nodes.", float64(pages.Pages)),
+		counter("list_pages_busy_total", "Pages not made, as too many were being made.", float64(pages.Busy)),
 		gauge("storage_queue_operations", "Writes waiting or being committed.", float64(st.QueueOps)),
 		gauge("storage_table_bytes", "Size of the tables on disk.", float64(st.TableBytes)),
 		gauge("storage_free_bytes", "Free space of the file system; -1 if unknown.", float64(st.FreeBytes)),

@@ -109,7 +109,7 @@ func startFront(b *testing.B) []string {
 	}
 	s := httpapi.NewServer(api, httpapi.ServerConfig{})
 	done := make(chan struct{})
-	go func() { defer close(done); s.Serve(httpapi.Listener(ln)) }()
+	go func() { defer close(done); s.Serve(httpapi.NewListener(ln, 0)) }()
 	b.Cleanup(func() { s.Close(); <-done })
 	return []string{ln.Addr().String()}
 }

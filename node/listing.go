@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cartwheel/listing"
+	"cartwheel/ring"
 	"cartwheel/storage"
 	"cartwheel/transport"
 )
@@ -18,7 +19,7 @@ type lists struct {
 
 func (n *Node) openLists() {
 	n.lists = &lists{
-		Coordinator: listing.New(listing.Config{View: n.listingView, Ask: n.askPage}),
+		Coordinator: listing.New(listing.Config{View: n.listingView, Ask: n.askPage, Behind: n.behind}),
 		pages: listing.NewServer(listing.ServerConfig{
 			View: n.coverage, Unsure: n.repair.keeper.Unsure, Store: (*recordNames)(n),
 		}),
@@ -29,8 +30,21 @@ func (n *Node) openLists() {
 type recordNames Node
 
 func (s *recordNames) Names(settled bool, read func(listing.Walker) error) error {
-	return s.store.Names(settled, func(w *storage.Names) error { return read(w) })
+	set := s.props.Load().Set()
+	lossy := func(name []byte) bool {
+		key, err := ring.ParseName(string(name))
+		return err == nil && set.Bucket(key.Type, key.Bucket).Lossy()
+	}
+	return s.store.Names(settled, func(w *storage.Names) error { return read(shownNames{w, lossy}) })
 }
+
+// shownNames is a walk to which an object lives if a read of it would find a value.
+type shownNames struct {
+	*storage.Names
+	lossy func(name []byte) bool
+}
+
+func (w shownNames) Live() (bool, error) { return w.Names.Live(w.lossy) }
 
 // coverage is the present view of the ring, without who can be asked.
 func (n *Node) coverage() *listing.View {
@@ -46,41 +60,36 @@ func (n *Node) listingView() *listing.View {
 	if v == nil || g == nil {
 		return nil
 	}
-	type lack struct {
-		member    string
-		partition uint16
-	}
-	behind := map[string]bool{} // in any partition
-	lacks := map[lack]bool{}
-	for _, p := range g.Peers() {
-		behind[p.UUID] = p.StorageDown
-	}
-	for _, h := range n.store.Hints() {
-		behind[h.Owner] = true
-	}
-	for _, d := range n.repair.keeper.Status().Dirty {
-		lacks[lack{d.Member, d.Partition}] = true
-	}
-	members := v.Ring.Members()
 	return &listing.View{
 		Ring: v.Ring, Self: v.Self,
 		Usable: func(member int) bool {
 			peer, remote := v.Replicas[member].(interface{ Usable() bool })
 			return v.Alive[member] && (!remote || peer.Usable())
 		},
-		Behind: func(member int, partition uint16) bool {
-			uuid := members[member].UUID
-			return behind[uuid] || lacks[lack{uuid, partition}]
-		},
 	}
 }
 
-// askPage asks a member, or this node, for a page.
+// askPage asks a member, or this node, for a page. The own disk may hang like that of another node: then the
+// listing goes on without it.
 func (n *Node) askPage(ctx context.Context, member string, payload []byte) ([]byte, error) {
-	if member == n.self.UUID {
-		return n.lists.pages.Serve(ctx, payload)
+	if member != n.self.UUID {
+		return n.askMember(ctx, member, listing.Kind, payload)
 	}
-	return n.askMember(ctx, member, listing.Kind, payload)
+	type result struct {
+		page []byte
+		err  error
+	}
+	made := make(chan result, 1)
+	n.requests.Go(func() {
+		page, err := n.lists.pages.Serve(ctx, payload)
+		made <- result{page, err}
+	})
+	select {
+	case r := <-made:
+		return r.page, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // servePage answers a peer's request for a page.

@@ -45,7 +45,7 @@ var bothWays = []listing.Query{{Bucket: "b"}, {Bucket: "b", Sorted: true}}
 // smallLists lets a node's lists take many pages.
 func (m *machine) smallLists() {
 	m.lists.Coordinator.Close()
-	m.lists.Coordinator = listing.New(listing.Config{View: m.listingView, Ask: m.askPage, PageBytes: 1 << 10})
+	m.lists.Coordinator = listing.New(listing.Config{View: m.listingView, Ask: m.askPage, Behind: m.behind, PageBytes: 1 << 10})
 }
 
 // Every node lists the same, without what was deleted, also while one of them is away or in doubt.
@@ -97,6 +97,17 @@ func TestLists(t *testing.T) {
 		for _, p := range lack.Partitions {
 			if nodes[0].View().Ring.Owns(nodes[0].View().Self, p, 1) {
 				t.Errorf("partition %d is named, which the node has itself", p)
+			}
+		}
+		page := nodes[0].want(http.StatusOK, "GET", "/metrics", "").body
+		for _, line := range []string{"cartwheel_lists_failed_total 1", "cartwheel_list_pages_busy_total 0"} {
+			if !strings.Contains(page, "\n"+line+"\n") {
+				t.Errorf("/metrics lacks %q", line)
+			}
+		}
+		for _, name := range []string{"cartwheel_lists_total", "cartwheel_list_pages_total"} {
+			if !strings.Contains(page, "\n"+name+" ") || strings.Contains(page, "\n"+name+" 0\n") {
+				t.Errorf("%s counts nothing", name)
 			}
 		}
 	})

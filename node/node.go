@@ -18,6 +18,7 @@ import (
 	"cartwheel/datadir"
 	"cartwheel/gossip"
 	"cartwheel/httpapi"
+	"cartwheel/listing"
 	"cartwheel/props"
 	"cartwheel/quorum"
 	"cartwheel/replica"
@@ -35,7 +36,7 @@ type Node struct {
 	dir       *datadir.Dir
 	store     *storage.Store
 	transport *transport.Transport
-	listener  net.Listener
+	listener  *httpapi.Listener
 	former    *gossip.Former
 	local     *replica.Local
 	server    *replica.Server
@@ -104,9 +105,11 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if n.listener, err = n.cfg.Network.Listen(n.cfg.HTTP); err != nil {
+	ln, err := n.cfg.Network.Listen(n.cfg.HTTP)
+	if err != nil {
 		return fmt.Errorf("the HTTP address cannot be listened on: %w", err)
 	}
+	n.listener = httpapi.NewListener(ln, clientConns())
 	n.self = gossip.Self{
 		UUID: n.dir.Node(), Name: n.cfg.Name, Zone: n.cfg.Zone, Weight: n.cfg.Weight,
 		HTTP: advertised(n.cfg.httpHost(), n.listener.Addr().String()),
@@ -185,7 +188,7 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 func (n *Node) serveHTTP() error {
-	if err := n.http.Serve(httpapi.Listener(n.listener)); !errors.Is(err, http.ErrServerClosed) {
+	if err := n.http.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
 	return nil
@@ -237,7 +240,7 @@ func (n *Node) stop() error {
 		}
 	}
 	n.coord.Close()
-	n.lists.Close()
+	n.lists.Stop() // a visitor may wait for a client that reads nothing, until its connection is closed
 	return errors.Join(err, n.drainHTTP(time.Second))
 }
 
@@ -309,6 +312,9 @@ func (n *Node) Self() gossip.Self { return n.self }
 
 // Coordinator returns the node's coordinator.
 func (n *Node) Coordinator() *quorum.Coordinator { return n.coord }
+
+// Lister lists keys and buckets of the whole cluster, as the node's clients get them.
+func (n *Node) Lister() listing.Lister { return n.lists }
 
 // View returns the present view of the cluster, nil before the ring is known.
 func (n *Node) View() *quorum.View { return n.view.Load() }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,11 @@ nonsense
 				d.t.Errorf("no line of the batch has %s: %s", status, a.body)
 			}
 		}
+		a = d.send(200, "POST", root+"/batch?consistency=strict", lines, asBatch...)
+		// Of nine lines three are not begun.
+		if n := strings.Count(a.body, " consistency=strict\""); n != 6 || n != strings.Count(a.body, `"receipt":`) {
+			d.t.Errorf("%d receipts name the consistency: %s", n, a.body)
+		}
 		d.send(200, "POST", root+"/batch?timeout=0", lines, asBatch...)
 		d.send(400, "POST", root+"/batch?r=x", "", asBatch...)
 		d.send(413, "POST", root+"/batch", strings.Repeat("x\n", 1001), asBatch...)
@@ -286,7 +292,7 @@ func (d *driver) properties() {
 		d.send(400, "PUT", r.path, `{"props":{"r":"x"}}`, asProps...)
 		d.send(400, "PUT", r.path, `x`, asProps...)
 		d.send(409, "PUT", r.path, `{"props":{"n_val":2}}`, asProps...)
-		d.send(413, "PUT", r.path, `{"props":{"x":"`+large[:200<<10]+`"}}`, asProps...)
+		d.announce(413, "PUT", r.path, asProps[1], 10<<20)
 		d.send(414, "PUT", r.long, `{"props":{}}`, asProps...)
 		d.send(415, "PUT", r.path, `{"props":{}}`, asText...)
 		if r.unknown != "" {
@@ -305,7 +311,6 @@ func (d *driver) properties() {
 		d.send(414, "DELETE", r.long, "")
 		d.send(204, "DELETE", r.path, "")
 	}
-	d.send(405, "PUT", "/types/default/props", `{"props":{}}`, asProps...)
 	for _, m := range []string{"GET", "HEAD"} {
 		d.send(404, m, "/types/U/props", "")
 		d.send(200, m, "/types", "")
@@ -352,25 +357,43 @@ func (d *driver) otherMethods() {
 	d.t.Helper()
 	fill := strings.NewReplacer("{type}", "T", "{bucket}", "b", "{key}", "k")
 	for template, item := range d.doc.Paths.Map() {
-		path := fill.Replace(template)
-		for _, m := range []string{"HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
+		var has []string
+		for _, m := range []string{"HEAD", "GET", "POST", "PUT", "DELETE"} {
 			if item.GetOperation(m) != nil {
-				continue
-			}
-			status := http.StatusMethodNotAllowed
-			if m == "PATCH" {
-				status = http.StatusNotImplemented
-			}
-			a, err := d.node.ask(m, path, "", asText...)
-			if err != nil || a.status != status {
-				d.t.Errorf("%s %s: %v %v, want %d", m, path, a, err, status)
-			}
-			for allowed := range strings.SplitSeq(a.header.Get("Allow"), ", ") {
-				if m != "PATCH" && item.GetOperation(allowed) == nil {
-					d.t.Errorf("%s %s: Allow has %q", m, path, allowed)
-				}
+				has = append(has, m)
 			}
 		}
+		for _, m := range []string{"HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"} {
+			if slices.Contains(has, m) {
+				continue
+			}
+			status, allow := http.StatusMethodNotAllowed, strings.Join(has, ", ")
+			if m == "PATCH" || m == "BREW" {
+				status, allow = http.StatusNotImplemented, ""
+			}
+			a, err := d.node.ask(m, fill.Replace(template), "", asText...)
+			if err != nil || a.status != status || a.header.Get("Allow") != allow {
+				d.t.Errorf("%s %s: %v %v, want %d and Allow: %s", m, template, a, err, status, allow)
+			}
+			d.checkRefusal(m, template, a)
+		}
+	}
+	a := d.send(405, "PUT", "/types/default/props", `{"props":{}}`, asProps...)
+	if allow := a.header.Get("Allow"); allow != "HEAD, GET" {
+		d.t.Errorf("Allow of the type default: %q", allow)
+	}
+}
+
+// checkRefusal compares the form of an answer to a method that a path does not have: text for objects, else
+// the JSON of any error.
+func (d *driver) checkRefusal(method, template string, a reply) {
+	d.t.Helper()
+	response := "Error"
+	if strings.HasSuffix(template, "{key}") {
+		response = "Refused"
+	}
+	if err := checkContent(d.doc.Components.Responses[response].Value, method, a); err != nil || method != "HEAD" && a.body == "" {
+		d.t.Errorf("%s %s: %v: %v", method, template, a, err)
 	}
 }
 
@@ -385,8 +408,11 @@ func (d *driver) slowBodies() {
 				continue
 			}
 			path, kind := strings.NewReplacer("{type}", "T", "{bucket}", "b", "{key}", "slow").Replace(template), "text/plain"
-			if strings.HasSuffix(path, "/batch") {
+			switch {
+			case strings.HasSuffix(path, "/batch"):
 				kind = asBatch[1]
+			case strings.HasSuffix(path, "/props"), m == "PUT" && template == "/riak/{bucket}":
+				kind = asProps[1]
 			}
 			all.Go(func() {
 				a, err := d.half(m, path, kind, 9)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,12 +15,15 @@ import (
 	"cartwheel/transport"
 )
 
-// The kind of the one question between nodes that is this package's own; those of gossip
+// The kinds of the questions between nodes that are this package's own; those of gossip
 // lie below 16, those of replica from 16 on, those of antientropy from 40 on, that of transfer is 48,
 // that of listing 56.
-const kindBucketEmpty = 32
+const (
+	kindBucketEmpty = 32
+	kindBehind      = 33 // see behind.go
+)
 
-// The answers to it.
+// The answers to kindBucketEmpty.
 const (
 	bucketIsUsed  = "\x00"
 	bucketIsEmpty = "\x01"
@@ -46,6 +50,11 @@ func (n *Node) serve(from transport.Peer, req transport.Request, reply func(tran
 	case req.Kind == kindBucketEmpty:
 		n.requests.Go(func() {
 			payload, err := n.serveBucketEmpty(string(req.Payload))
+			answer(reply, payload, err)
+		})
+	case req.Kind == kindBehind:
+		n.requests.Go(func() {
+			payload, err := json.Marshal(n.behindHere())
 			answer(reply, payload, err)
 		})
 	case req.Kind == replica.KindForward: // waits for others

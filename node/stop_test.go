@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -69,6 +70,35 @@ func TestStopAnswersEverything(t *testing.T) {
 		wg.Wait()
 		if _, err := n.ask("GET", "/ping", ""); err == nil {
 			t.Error("a stopped node answers")
+		}
+	})
+}
+
+// Clients that do not read what they have asked for get a minute for each piece of it, but not
+// from a node that stops.
+func TestStopDoesNotWaitForStalledReaders(t *testing.T) {
+	inPlace(t, func(t *testing.T, p *place) {
+		n := p.cluster(1)[0]
+		var lines strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&lines, `{"op":"put","key":"%04d%s","value":"v"}`+"\n", i, strings.Repeat("k", 4000))
+		}
+		n.want(http.StatusOK, "POST", "/buckets/b/batch", lines.String(), "Content-Type", "application/x-ndjson")
+		for _, path := range []string{"/buckets/b/keys?keys=stream", "/buckets/b/keys?keys=true"} {
+			conn, err := p.net.Host("10.0.9.8").Dial(t.Context(), n.Self().HTTP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		n.stop()
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("the stop took %v", took)
 		}
 	})
 }

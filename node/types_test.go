@@ -50,13 +50,16 @@ func TestTypesReachAllNodes(t *testing.T) {
 		p.await("the nodes to see each other", func() bool { return together(nodes) })
 
 		p.net.Partition([]string{"10.0.0.1", "10.0.0.2"}, []string{"10.0.0.3"})
-		nodes[0].setType(http.StatusNoContent, "t", `{"pw":0,"r":1}`)
+		nodes[0].setType(http.StatusNoContent, "t", `{"pw":0,"r":1,"both":"a"}`)
 		nodes[0].setType(http.StatusNoContent, "apart", `{"w":1}`)
-		nodes[2].setType(http.StatusNoContent, "t", `{"rw":1}`)
+		nodes[2].setType(http.StatusNoContent, "t", `{"rw":1,"both":"b"}`)
 		nodes[2].setType(http.StatusNoContent, "apart", `{"r":1}`)
 		p.net.HealAll()
 		p.await("both sides to agree", func() bool {
 			for _, m := range nodes {
+				if both := m.typed("t", "b", "both"); both != nodes[0].typed("t", "b", "both") || both != "a" && both != "b" {
+					return false
+				}
 				if m.typed("t", "b", "pw") != 0.0 || m.typed("t", "b", "r") != 1.0 || m.typed("t", "b", "rw") != 1.0 ||
 					m.typed("apart", "b", "w") != 1.0 || m.typed("apart", "b", "r") != 1.0 {
 					return false

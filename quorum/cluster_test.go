@@ -44,7 +44,8 @@ type memory struct {
 	actors  *vclock.Actors
 	clock   vclock.HybridClock
 	records map[string]vclock.Record
-	mints   int // dots minted
+	mints   int              // dots minted
+	did     vclock.RequestID // a write that it knows
 
 	fsync      time.Duration
 	volatile   bool  // acknowledges what is not durable

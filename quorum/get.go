@@ -27,7 +27,7 @@ func (c *Coordinator) Get(ctx context.Context, r GetRequest) (GetResult, error) 
 }
 
 func (c *Coordinator) get(ctx context.Context, r *GetRequest) (GetResult, error) {
-	g := &get{c: c, options: r.Options, done: make(chan struct{})}
+	g := &get{c: c, options: r.Options, request: r.RequestID, done: make(chan struct{})}
 	if err := g.prepare(r); err != nil {
 		c.stats.count(err)
 		return GetResult{Receipt: g.receipt()}, err
@@ -70,6 +70,7 @@ type replicaCopy struct {
 type get struct {
 	c        *Coordinator
 	options  Options
+	request  vclock.RequestID
 	place    place
 	levels   readLevels
 	deadline time.Duration // as all times here, on the peers' clock
@@ -95,6 +96,7 @@ type get struct {
 	differed bool   // a copy was merged or repaired before the answer
 	lost     bool   // answered after lostGrace at the latest
 	answered bool
+	did      bool // some replica knows the write request
 	timer    *time.Timer
 	causes   []error
 
@@ -163,7 +165,7 @@ func (g *get) conclude(calls []call, decided bool, err error) {
 		}
 		result.Receipt = g.receipt()
 		if err == nil {
-			result.Object = g.object
+			result.Object, result.Did = g.object, g.did
 		}
 		if g.differed || slices.ContainsFunc(g.copies, func(c replicaCopy) bool { return c.state != failed && g.stale(&c) }) {
 			g.c.stats.mismatches.Add(1)

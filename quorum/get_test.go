@@ -161,3 +161,28 @@ func TestGetCancelled(t *testing.T) {
 		}
 	})
 }
+
+// A write is known if one of the replicas that were asked knows it, and nobody else is asked.
+func TestGetTellsOfAWrite(t *testing.T) {
+	id := vclock.RequestID{1}
+	for _, o := range []vclock.Object{{}, made(9, "v")} {
+		for who := range 3 {
+			bubble(t, 3, 3, func(t *testing.T, c *cluster) {
+				c.plantAll(o, o, o)
+				c.nodes[who].store.did = id
+				for r := Level(1); r <= 3; r++ {
+					req := GetRequest{Key: testKey, RequestID: id, Options: defaults(3)}
+					req.R = r
+					res, err := c.nodes[0].coordinator.Get(t.Context(), req)
+					if want := who < int(r); err != nil || res.Did != want {
+						t.Errorf("node %d knows it, r=%d: %v, %v", who, r, res.Did, err)
+					}
+					req.RequestID = vclock.RequestID{2}
+					if res, err := c.nodes[0].coordinator.Get(t.Context(), req); err != nil || res.Did {
+						t.Errorf("another write: %v, %v", res.Did, err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -40,7 +40,7 @@ func (g *get) send(c call, object vclock.Object, encoded []byte, left time.Durat
 		}})
 		return
 	}
-	q := Read{Target: g.place.target, Digest: c.kind == readDigest, Budget: budget, Done: func(r ReadReply) {
+	q := Read{Target: g.place.target, Digest: c.kind == readDigest, Did: g.request, Budget: budget, Done: func(r ReadReply) {
 		g.answer(c, r)
 	}}
 	if c.owner != nobody {
@@ -76,6 +76,7 @@ func (g *get) answer(c call, r ReadReply) {
 			g.join(r.Object, r.Digest)
 		}
 	}
+	g.did = g.did || r.Did
 	if g.answered {
 		g.c.stats.late(r.Err)
 	}

@@ -126,7 +126,7 @@ func (s *memory) read(r Read) ReadReply {
 			o, _ = vclock.Merge(o, s.records[recordOf(owner, r.Name)].Object)
 		}
 	}
-	a := ReadReply{Missing: o.Missing(), Digest: o.Digest()}
+	a := ReadReply{Missing: o.Missing(), Did: r.Did == s.did && s.did != vclock.RequestID{}, Digest: o.Digest()}
 	if !r.Digest {
 		a.Object = o
 	}

@@ -34,13 +34,15 @@ type Options struct {
 
 // GetRequest asks for an object.
 type GetRequest struct {
-	Key ring.Key
+	Key       ring.Key
+	RequestID vclock.RequestID // of a write that GetResult.Did is to tell of; zero: of none
 	Options
 }
 
 // GetResult answers a get. A missing object and a deleted one are answers, not errors.
 type GetResult struct {
 	Object  vclock.Object // merged from the replicas that answered; shared, read-only
+	Did     bool          // a replica that answered knows the write of the request: it holds its value, or remembers that it was replaced
 	Receipt Receipt
 }
 
@@ -118,15 +120,17 @@ type Read struct {
 	Target
 	Owners []string // uuids of the key's owners, with For only; every node knows them by its ring: see [View.Owners]
 	Digest bool
+	Did    vclock.RequestID // a write that ReadReply.Did is to tell of; zero: of none
 	Budget time.Duration
 	Done   func(ReadReply)
 }
 
-// ReadReply is a replica's copy: with Read.Digest only Missing and Digest are set. Digest
-// and Missing are set in both forms.
+// ReadReply is a replica's copy: with Read.Digest only Missing, Digest and Did are set. These
+// are set in both forms.
 type ReadReply struct {
 	Object  vclock.Object
 	Missing bool
+	Did     bool // see [GetResult]
 	Digest  uint64
 	Err     error
 }

@@ -326,7 +326,7 @@ func BenchmarkRemote(b *testing.B) {
 		}
 	})
 	b.Run("digest", func(b *testing.B) {
-		p := NewRemote(yes(encodeReadReply(quorum.ReadReply{Digest: o.Digest()}, true)), "x", "addr", NewBreaker(BreakerConfig{}))
+		p := NewRemote(yes(encodeReadReply(quorum.ReadReply{Digest: o.Digest()}, true, false)), "x", "addr", NewBreaker(BreakerConfig{}))
 		q := quorum.Read{Target: target, Digest: true, Done: func(quorum.ReadReply) {}}
 		b.ReportAllocs()
 		for b.Loop() {

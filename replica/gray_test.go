@@ -28,6 +28,9 @@ type memStore struct {
 // GetCached has nothing.
 func (s *memStore) GetCached(storage.Key) (vclock.Object, bool) { return vclock.Object{}, false }
 
+// Did knows no write.
+func (s *memStore) Did(storage.Key, vclock.RequestID, vclock.Object) bool { return false }
+
 func (s *memStore) Get(k storage.Key) (vclock.Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

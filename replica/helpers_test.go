@@ -21,6 +21,7 @@ type fakeStore struct {
 	cached func(storage.Key) (vclock.Object, bool) // nil: nothing
 	put    func(storage.Put)
 	merge  func(storage.Merge)
+	did    func(storage.Key, vclock.RequestID, vclock.Object) bool
 }
 
 func (s fakeStore) Get(k storage.Key) (vclock.Object, error) { return s.get(k) }
@@ -29,6 +30,9 @@ func (s fakeStore) GetCached(k storage.Key) (o vclock.Object, ok bool) {
 		return s.cached(k)
 	}
 	return o, false
+}
+func (s fakeStore) Did(k storage.Key, id vclock.RequestID, o vclock.Object) bool {
+	return s.did(k, id, o)
 }
 func (s fakeStore) Put(p storage.Put)     { s.put(p) }
 func (s fakeStore) Merge(m storage.Merge) { s.merge(m) }

@@ -18,6 +18,8 @@ type Store interface {
 	GetCached(storage.Key) (o vclock.Object, ok bool) // Get if it is in memory; never blocks
 	Put(storage.Put)
 	Merge(storage.Merge)
+	// Did reports whether the write is part of the object that was read under the key.
+	Did(k storage.Key, id vclock.RequestID, o vclock.Object) bool
 }
 
 // maxReads bounds the reads under way. Coordinator and transport bound the requests that
@@ -73,7 +75,7 @@ var errUnsure = errors.New("replica: this node may have lost data and compares i
 func (l *Local) Read(q quorum.Read) {
 	if q.For == "" && !l.closed.Load() && !l.unsure(q.Partition) {
 		if o, ok := l.store.GetCached(storeKey(q.Target)); ok {
-			q.Done(reply(q, o))
+			q.Done(reply(q, o, l.did(q, storeKey(q.Target), o)))
 			return
 		}
 	}
@@ -106,16 +108,21 @@ func (l *Local) startReader(q quorum.Read) {
 }
 
 func (l *Local) read(q quorum.Read) {
-	o, err := l.get(q)
+	o, did, err := l.get(q)
 	if err != nil {
 		q.Done(quorum.ReadReply{Err: refusal(err)})
 		return
 	}
-	q.Done(reply(q, o))
+	q.Done(reply(q, o, did))
 }
 
-func reply(q quorum.Read, o vclock.Object) quorum.ReadReply {
-	a := quorum.ReadReply{Object: o, Missing: o.Missing(), Digest: o.Digest()}
+// did answers Read.Did for what was read under a key.
+func (l *Local) did(q quorum.Read, k storage.Key, o vclock.Object) bool {
+	return asksDid(q) && l.store.Did(k, q.Did, o)
+}
+
+func reply(q quorum.Read, o vclock.Object, did bool) quorum.ReadReply {
+	a := quorum.ReadReply{Object: o, Missing: o.Missing(), Did: did, Digest: o.Digest()}
 	if q.Digest {
 		a.Object = vclock.Object{}
 	}
@@ -124,26 +131,29 @@ func reply(q quorum.Read, o vclock.Object) quorum.ReadReply {
 
 // get returns the node's own copy or, standing in for an owner, all that its hints have of
 // the key: with several owners away the newest may be kept for another one than is asked for.
-func (l *Local) get(q quorum.Read) (o vclock.Object, err error) {
+func (l *Local) get(q quorum.Read) (o vclock.Object, did bool, err error) {
 	if q.For == "" {
 		if l.unsure(q.Partition) {
-			return vclock.Object{}, errUnsure
+			return vclock.Object{}, false, errUnsure
 		}
-		o, err = l.store.Get(storeKey(q.Target))
+		k := storeKey(q.Target)
+		o, err = l.store.Get(k)
 		// Again: the loss may be what this very read met.
 		if l.unsure(q.Partition) {
-			return vclock.Object{}, errUnsure
+			return vclock.Object{}, false, errUnsure
 		}
-		return o, err
+		return o, l.did(q, k, o), err
 	}
 	for _, owner := range q.Owners {
-		hint, err := l.store.Get(storage.Key{Partition: q.Partition, Name: q.Name, Hint: owner})
+		k := storage.Key{Partition: q.Partition, Name: q.Name, Hint: owner}
+		hint, err := l.store.Get(k)
 		if err != nil {
-			return vclock.Object{}, err
+			return vclock.Object{}, false, err
 		}
 		o, _ = vclock.Merge(o, hint)
+		did = did || l.did(q, k, hint)
 	}
-	return o, nil
+	return o, did, nil
 }
 
 func (l *Local) beginRead() error {

@@ -50,14 +50,14 @@ func (p *Remote) Read(q quorum.Read) {
 		return
 	}
 	req := transport.Request{Kind: KindRead, Ring: q.Ring, Budget: q.Budget, Node: p.node, Payload: encodeRead(q)}
-	done, digest := q.Done, q.Digest
+	done, digest, did := q.Done, q.Digest, asksDid(q)
 	p.calls.Call(p.addr, req, func(resp transport.Response, err error) {
 		f.end(err)
 		if err := p.check(resp, err); err != nil {
 			done(quorum.ReadReply{Err: err})
 			return
 		}
-		a, err := decodeReadReply(resp.Payload, digest)
+		a, err := decodeReadReply(resp.Payload, digest, did)
 		if err != nil {
 			a.Err = p.malformed(err)
 		}

@@ -68,13 +68,13 @@ func (s *Server) read(view *quorum.View, req transport.Request, reply func(trans
 	if q.For != "" {
 		q.Owners = view.Owners(q.Target)
 	}
-	digest, version := q.Digest, req.Ring // the answer holds no more of the request
+	digest, did, version := q.Digest, asksDid(q), req.Ring // the answer holds no more of the request
 	q.Done = func(a quorum.ReadReply) {
 		if a.Err != nil {
 			refuse(reply, version, a.Err)
 			return
 		}
-		reply(transport.Response{Ring: version, Payload: encodeReadReply(a, digest)})
+		reply(transport.Response{Ring: version, Payload: encodeReadReply(a, digest, did)})
 	}
 	s.local.Read(q)
 	return nil

@@ -119,14 +119,43 @@ func (r *reader) target(version uint64) quorum.Target {
 	return t
 }
 
+// The flags of a read.
+const (
+	digestOnly = 1
+	askDid     = 2 // a request id follows
+)
+
 func encodeRead(q quorum.Read) []byte {
-	b := make([]byte, 0, len(q.For)+len(q.Name)+16)
-	return appendTarget(appendBool(b, q.Digest), q.Target)
+	var flags byte
+	if q.Digest {
+		flags = digestOnly
+	}
+	asks := asksDid(q)
+	if asks {
+		flags |= askDid
+	}
+	b := append(make([]byte, 0, len(q.For)+len(q.Name)+32), flags)
+	if asks {
+		b = append(b, q.Did[:]...)
+	}
+	return appendTarget(b, q.Target)
 }
 
-func decodeRead(b []byte, version uint64) (quorum.Read, error) {
+// asksDid reports whether a read asks for a write, so that the answer to it says more.
+func asksDid(q quorum.Read) bool { return q.Did != vclock.RequestID{} }
+
+func decodeRead(b []byte, version uint64) (q quorum.Read, err error) {
 	r := reader{rest: b}
-	q := quorum.Read{Digest: r.bool(), Target: r.target(version)}
+	flags := r.uint(digestOnly | askDid)
+	q.Digest = flags&digestOnly != 0
+	if flags&askDid != 0 {
+		if copy(q.Did[:], r.rest) < len(q.Did) || !asksDid(q) {
+			r.fail("bad request id")
+			return q, r.err
+		}
+		r.rest = r.rest[len(q.Did):]
+	}
+	q.Target = r.target(version)
 	return q, r.end()
 }
 
@@ -150,15 +179,36 @@ func decodeWriteReply(b []byte) (quorum.WriteReply, error) {
 	return a, r.end()
 }
 
-// encodeReadReply writes the copy whole, or only its digest.
-func encodeReadReply(a quorum.ReadReply, digest bool) []byte {
-	if digest {
-		return binary.BigEndian.AppendUint64(appendBool(make([]byte, 0, 9), a.Missing), a.Digest)
+// encodeReadReply writes the copy whole, or only its digest; before it, if did is set, whether
+// the replica knows the write that it was asked for.
+func encodeReadReply(a quorum.ReadReply, digest, did bool) []byte {
+	size := 9
+	if !digest {
+		size = a.Object.Size()
 	}
-	return a.Object.Append(make([]byte, 0, a.Object.Size()))
+	b := make([]byte, 0, size+1)
+	if did {
+		b = appendBool(b, a.Did)
+	}
+	if digest {
+		return binary.BigEndian.AppendUint64(appendBool(b, a.Missing), a.Digest)
+	}
+	return a.Object.Append(b)
 }
 
-func decodeReadReply(b []byte, digest bool) (quorum.ReadReply, error) {
+func decodeReadReply(b []byte, digest, did bool) (a quorum.ReadReply, err error) {
+	if !did {
+		return decodeCopy(b, digest)
+	}
+	if len(b) == 0 || b[0] > 1 {
+		return a, fmt.Errorf("%w: an answer of %d bytes", errMalformed, len(b))
+	}
+	a, err = decodeCopy(b[1:], digest)
+	a.Did = b[0] == 1
+	return a, err
+}
+
+func decodeCopy(b []byte, digest bool) (quorum.ReadReply, error) {
 	if digest {
 		if len(b) != 9 || b[0] > 1 {
 			return quorum.ReadReply{}, fmt.Errorf("%w: digest of %d bytes", errMalformed, len(b))

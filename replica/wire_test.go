@@ -25,15 +25,20 @@ func TestReadSurvivesTheWire(t *testing.T) {
 	if err != nil || q.Target != standIn(target, "o") || q.Owners != nil {
 		t.Errorf("for an owner: %+v, %v", q, err)
 	}
-	for _, digest := range []bool{false, true} {
-		q, err := decodeRead(encodeRead(quorum.Read{Target: target, Digest: digest}), 4)
-		if err != nil || q.Target != target || q.Digest != digest {
+	for i := range 8 {
+		digest, asked, did := i&1 != 0, i&2 != 0, i&6 == 6
+		var id vclock.RequestID
+		if asked {
+			id[15] = 1
+		}
+		q, err := decodeRead(encodeRead(quorum.Read{Target: target, Digest: digest, Did: id}), 4)
+		if err != nil || q.Target != target || q.Digest != digest || q.Did != id {
 			t.Errorf("request: %+v, %v", q, err)
 		}
 		for _, o := range []vclock.Object{{}, object("a"), object("a", "b")} {
-			want := quorum.ReadReply{Object: o, Missing: o.Missing(), Digest: o.Digest()}
-			got, err := decodeReadReply(encodeReadReply(want, digest), digest)
-			if err != nil || got.Digest != want.Digest || got.Missing != want.Missing {
+			want := quorum.ReadReply{Object: o, Missing: o.Missing(), Did: did, Digest: o.Digest()}
+			got, err := decodeReadReply(encodeReadReply(want, digest, asked), digest, asked)
+			if err != nil || got.Digest != want.Digest || got.Missing != want.Missing || got.Did != did {
 				t.Errorf("digest=%v: %+v, %v; want %+v", digest, got, err, want)
 			}
 			if !digest && !got.Object.Equal(o) {
@@ -120,7 +125,9 @@ func FuzzDecoders(f *testing.F) {
 	f.Add(encodeResult(quorum.PutResult{Object: o}, nil, true))
 	f.Add(encodeResult(quorum.PutResult{}, &quorum.UnsatisfiedError{Level: "W"}, true))
 	f.Add(encodeResult(quorum.PutResult{}, quorum.ErrTimeout, true))
-	f.Add(encodeReadReply(quorum.ReadReply{Object: o}, false))
+	f.Add(encodeReadReply(quorum.ReadReply{Object: o}, false, false))
+	f.Add(encodeReadReply(quorum.ReadReply{Did: true, Digest: 7}, true, true))
+	f.Add(encodeRead(quorum.Read{Target: target, Digest: true, Did: vclock.RequestID{1}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		again := func(name string, enc []byte) {
 			if !bytes.Equal(enc, b) {
@@ -140,8 +147,10 @@ func FuzzDecoders(f *testing.F) {
 			again("result", encodeResult(res, nil, true))
 		}
 		for _, digest := range []bool{true, false} {
-			if a, err := decodeReadReply(b, digest); err == nil {
-				again("read reply", encodeReadReply(a, digest))
+			for _, did := range []bool{true, false} {
+				if a, err := decodeReadReply(b, digest, did); err == nil {
+					again("read reply", encodeReadReply(a, digest, did))
+				}
 			}
 		}
 	})

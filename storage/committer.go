@@ -237,20 +237,15 @@ func (s *Store) applyPut(b *batch, p *pending, o *op) {
 	o.tellMinted()
 }
 
-// known reports whether a put has been done before: its value is a sibling, or was replaced. An
-// object that does not cover the dot minted then has lost the write (the record was corrupt), and
-// an answer without minting would acknowledge what is nowhere.
+// known reports whether a put has been done before: its value is a sibling, or was replaced.
 func (s *Store) known(object vclock.Object, o *op) bool {
-	if object.HasRequest(o.write.RequestID) {
-		return true
-	}
-	dot, ok := s.recent.dot(o.key, o.write.RequestID)
-	return ok && object.Clock.Covers(dot)
+	return s.Did(o.key, o.write.RequestID, object) || s.recent.covers(o.key, o.write.RequestID, object)
 }
 
 func (s *Store) applyMerge(b *batch, p *pending, o *op) {
 	s.stats.merges.Add(1)
 	record, changed := p.record.Merge(o.object)
+	s.replaced.note(o.key, o.object.Siblings, record.Object) // what came may be older than what is here
 	// An unchanged record needs no write, and is answered with the batch: whatever brought it to
 	// this state is durable, or in the batch or the one before. (The actor is only given up when the clock changes.)
 	if !changed {
@@ -287,6 +282,7 @@ func (s *Store) applyDrop(b *batch, p *pending, o *op) {
 
 // change makes record the pending record; a zero one deletes it.
 func (s *Store) change(b *batch, p *pending, record vclock.Record) {
+	s.replaced.note(p.key, p.record.Object.Siblings, record.Object)
 	var size, charge int64
 	if !record.Object.Missing() {
 		size = int64(record.Object.Size() + keyBytes(p.key) + recordOverheadBytes)

@@ -28,7 +28,9 @@
 //   - A record leaves only by a Drop that names the digest of its object. What changed meanwhile
 //     stays. Its actor goes with it: the next put to the key mints under a fresh one.
 //   - A retried put (same request id, same key) mints nothing and answers the stored object, as long
-//     as its value is a sibling or its id among the latest; a later one leaves a sibling.
+//     as its value is a sibling or its id is remembered; a later one leaves a sibling. The latest
+//     puts are remembered, and of writes with a lasting id the latest whose value was replaced here,
+//     merged ones too: 32 to 64 thousand of each, until the store is closed.
 //   - Every record carries a checksum over its key and content. A corrupt one is never returned:
 //     Get answers ErrCorrupt.
 //   - When the disk fails (an I/O error, a failed sync, a commit of 30 s) or is nearly full, the
@@ -81,7 +83,7 @@
 //
 // Memory: at most 4 memtables of 2 x MemTableBytes, MaxQueueBytes of operations, two batches (each 15 %
 // of MemTableBytes, or one object of any size, three times, and as much again of records that were
-// only read), 6 MB of request ids, CacheBytes, one object per Scan, and what Badger needs to build
+// only read), 12 MB of request ids, CacheBytes, one object per Scan, and what Badger needs to build
 // tables: one flush and two compactions at a time, whose buffers are pooled and grow with the size of
 // values. Measured with defaults as private memory without pause: 64 writers of 1 KiB as fast as the
 // disk lets them, 420 MiB live and 700 MiB with the garbage that Go's default target allows; half of

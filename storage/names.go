@@ -120,11 +120,13 @@ func (n *Names) guard(step func()) (err error) {
 	return nil
 }
 
-// Live reports whether the present record is of an object with a sibling that is no tombstone. It
-// reads no more than the first chunk of a large one, if that tells. The error wraps ErrCorrupt; the
+// Live reports whether the present record is of an object that readers see: with a sibling that is no
+// tombstone, or where lossy reports of its name that the last write wins, with a last one that is none.
+// lossy is called only for an object with several siblings; nil stands for never. Live
+// reads no more than the first chunk of a large object, if that tells. The error wraps ErrCorrupt; the
 // damage was counted and given to Config.Damaged, and the walk can go on.
-func (n *Names) Live() (live bool, err error) {
-	if e := n.guard(func() { live, err = n.live() }); e != nil {
+func (n *Names) Live(lossy func(name []byte) bool) (live bool, err error) {
+	if e := n.guard(func() { live, err = n.live(lossy) }); e != nil {
 		err = e
 	}
 	if err != nil {
@@ -134,7 +136,7 @@ func (n *Names) Live() (live bool, err error) {
 	return live, nil
 }
 
-func (n *Names) live() (live bool, err error) {
+func (n *Names) live(lossy func([]byte) bool) (live bool, err error) {
 	var large head
 	verr := n.it.Item().Value(func(value []byte) error {
 		form, body, err := unseal(n.key, value)
@@ -147,10 +149,8 @@ func (n *Names) live() (live bool, err error) {
 		case form != formRecord:
 			return fmt.Errorf("%w: form %d is no record", ErrCorrupt, form)
 		}
-		if live, err = vclock.RecordLive(body); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-		return nil
+		live, err = n.seen(body, lossy)
+		return err
 	})
 	if verr != nil && !errors.Is(verr, ErrCorrupt) {
 		verr = fmt.Errorf("%w: %w", ErrCorrupt, verr)
@@ -158,12 +158,28 @@ func (n *Names) live() (live bool, err error) {
 	if verr != nil || large.count == 0 {
 		return live, verr
 	}
-	return n.liveChunks(Key{Partition: n.partition, Name: string(n.Name())}, large)
+	return n.liveChunks(Key{Partition: n.partition, Name: string(n.Name())}, large, lossy)
+}
+
+// seen is Live for an encoded record, or for the beginning of one: an error then may mean that it does not tell.
+func (n *Names) seen(body []byte, lossy func([]byte) bool) (bool, error) {
+	live, alone, err := vclock.RecordLive(body)
+	if err == nil && live && !alone && lossy != nil && lossy(n.Name()) {
+		var r vclock.Record
+		if r, err = vclock.DecodeRecord(body); err == nil {
+			last, _ := r.Object.Winner()
+			live = !last.Deleted
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return live, nil
 }
 
 // liveChunks is Live for a record in chunks. Tombstones are small: the first chunk tells, but for
-// objects that have nothing in use by this program.
-func (n *Names) liveChunks(k Key, h head) (bool, error) {
+// objects that have nothing in use by this program, and several siblings of which the last wins.
+func (n *Names) liveChunks(k Key, h head, lossy func([]byte) bool) (bool, error) {
 	key := chunkKey(k, h.generation, 0)
 	value, err := getCopy(n.txn, key)
 	if err != nil {
@@ -173,18 +189,14 @@ func (n *Names) liveChunks(k Key, h head) (bool, error) {
 	if err != nil || form != formChunk {
 		return false, fmt.Errorf("%w: chunk 0 of %d is damaged", ErrCorrupt, h.count)
 	}
-	if live, err := vclock.RecordLive(body); err == nil && live {
+	if live, err := n.seen(body, lossy); err == nil && live {
 		return true, nil
 	}
 	whole, err := readChunks(n.txn, k, h)
 	if err != nil {
 		return false, err
 	}
-	live, err := vclock.RecordLive(whole)
-	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	return live, nil
+	return n.seen(whole, lossy)
 }
 
 // Bytes returns how long the entry of the present record is, about what Live reads.

@@ -17,7 +17,7 @@ func walkNames(s *Store, partition uint16, from string) (all, live, damaged []st
 		for ok := n.Seek(partition, from); ok; ok = n.Next() {
 			name := string(n.Name())
 			all = append(all, name)
-			if lives, err := n.Live(); err != nil {
+			if lives, err := n.Live(nil); err != nil {
 				if !errors.Is(err, ErrCorrupt) {
 					return err
 				}
@@ -183,4 +183,57 @@ func TestSettledNamesHaveWhatWasGiven(t *testing.T) {
 		t.Errorf("%d names of a fenced store, want 2", n)
 	}
 	mustClose(t, s)
+}
+
+// Where the last write wins, what was deleted last is not there, however large its siblings are; elsewhere it is.
+func TestNamesWhereTheLastWins(t *testing.T) {
+	s := mustOpen(t, small(t.TempDir()))
+	at := func(run uint64, time vclock.Time, value string) vclock.Object {
+		w := vclock.Write{Time: time, Deleted: value == "", Value: []byte(value)}
+		return vclock.Record{}.Put(w, vclock.NewActors(run)).Object
+	}
+	for name, o := range map[string][2]vclock.Object{
+		"alone":           {at(9, 1, "v"), vclock.Object{}},
+		"deleted":         {at(1, 10, "v"), at(2, 20, "")},
+		"deleted-large":   {at(1, 10, large(120_000, "v")), at(2, 20, "")},
+		"kept":            {at(1, 30, "v"), at(2, 20, "")},
+		"kept-large":      {at(2, 30, large(120_000, "v")), at(1, 20, "")},
+		"tombstones":      {at(1, 30, ""), at(2, 20, "")},
+		"values":          {at(1, 30, "v"), at(2, 20, "v")},
+		"deleted-by-dot":  {at(1, 10, "v"), at(2, 10, "")},
+		"kept-by-the-dot": {at(1, 10, ""), at(2, 10, "v")},
+	} {
+		whole, _ := vclock.Merge(o[0], o[1])
+		mustMerge(t, s, key(name), whole)
+	}
+	asked := 0
+	live := func(lossy func([]byte) bool) (names []string) {
+		err := s.Names(true, func(n *Names) error {
+			for ok := n.Seek(key("").Partition, ""); ok; ok = n.Next() {
+				lives, err := n.Live(lossy)
+				if err != nil {
+					return err
+				}
+				if lives {
+					names = append(names, string(n.Name()))
+				}
+			}
+			return n.Err()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return names
+	}
+	all := []string{"alone", "deleted", "deleted-by-dot", "deleted-large", "kept", "kept-by-the-dot", "kept-large", "values"}
+	if got := live(nil); !slices.Equal(got, all) {
+		t.Errorf("got %q, want %q", got, all)
+	}
+	want := []string{"alone", "kept", "kept-by-the-dot", "kept-large", "values"}
+	if got := live(func(name []byte) bool { asked++; return string(name) != "alone" }); !slices.Equal(got, want) {
+		t.Errorf("where the last write wins: %q, want %q", got, want)
+	}
+	if asked < 7 {
+		t.Errorf("asked about %d records", asked)
+	}
 }

@@ -31,9 +31,11 @@ type Store struct {
 
 	// Only the committer's goroutine touches these once it runs.
 	actors *vclock.Actors
-	recent *recent
+	recent recent
 	clock  vclock.HybridClock
 	hints  hintSpace // may be read by everybody
+
+	replaced replaced
 
 	// Only the batch writer's goroutine touches these once it runs.
 	last  uint64    // the newest commit's timestamp
@@ -108,6 +110,7 @@ func open(cfg Config, h hooks) (*Store, error) {
 		actors:    vclock.NewActors(cfg.Run),
 		clock:     vclock.HybridClock{Wall: cfg.Now},
 		recent:    newRecent(recentPerGeneration),
+		replaced:  replaced{recent: newRecent(recentPerGeneration)},
 		cache:     newCache(cfg.CacheBytes),
 		failures:  make(chan error, 1),
 		done:      make(chan struct{}),

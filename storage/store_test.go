@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,9 @@ func mustOpen(t testing.TB, cfg Config) *Store {
 
 func mustOpenHooked(t testing.TB, cfg Config, h hooks) *Store {
 	t.Helper()
+	// Between fork and exec the child of another test holds the lock of a directory that was just closed.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	s, err := open(cfg, h)
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,11 @@
 package vclock
 
-// RecordLive reports whether the object of an encoded record has a sibling that is no tombstone. It
+// RecordLive reports whether the object of an encoded record has a sibling that is no tombstone, and if so
+// whether that is its only sibling. It
 // allocates nothing and stops at the first one, so that b may be the beginning of the encoding: an
 // error, which wraps [ErrDecode], says that b is malformed or ends before that can be told. What
 // comes after that sibling's flags is not checked.
-func RecordLive(b []byte) (bool, error) {
+func RecordLive(b []byte) (live, alone bool, err error) {
 	d := decoder{rest: b}
 	d.fixed64()
 	d.uvarint()
@@ -16,10 +17,11 @@ func RecordLive(b []byte) (bool, error) {
 		d.uvarint()
 		d.uvarint()
 		if d.err != nil {
-			return false, d.err
+			return false, false, d.err
 		}
 	}
-	for range d.uvarint() {
+	siblings := d.uvarint()
+	for range siblings {
 		d.uvarint()
 		d.uvarint()
 		flags := d.take(1)
@@ -27,14 +29,14 @@ func RecordLive(b []byte) (bool, error) {
 			d.fail("unknown flags")
 		}
 		if d.err != nil {
-			return false, d.err
+			return false, false, d.err
 		}
 		if flags[0]&flagDeleted == 0 {
-			return true, nil
+			return true, siblings == 1, nil
 		}
 		d.skipTombstone(flags[0])
 	}
-	return false, d.err
+	return false, false, d.err
 }
 
 // skipTombstone goes to the end of a sibling without a value whose flags were read.

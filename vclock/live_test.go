@@ -19,12 +19,12 @@ func TestRecordLive(t *testing.T) {
 		"missing": {}, "dead": dead, "two tombstones": two, "a value after a tombstone": both, "full": fullRecord(),
 	} {
 		b := r.Append(nil)
-		if live, err := RecordLive(b); err != nil || live != lives(r.Object) {
-			t.Errorf("%s: %t, %v", what, live, err)
+		if live, alone, err := RecordLive(b); err != nil || live != lives(r.Object) || alone != (live && len(r.Object.Siblings) == 1) {
+			t.Errorf("%s: %t, %t, %v", what, live, alone, err)
 		}
 		// The beginning tells the same, or that it does not.
 		for n := range b {
-			if live, err := RecordLive(b[:n]); err == nil && live != lives(r.Object) || err != nil && !errors.Is(err, ErrDecode) {
+			if live, _, err := RecordLive(b[:n]); err == nil && live != lives(r.Object) || err != nil && !errors.Is(err, ErrDecode) {
 				t.Errorf("%s: first %d of %d bytes: %t, %v", what, n, len(b), live, err)
 			}
 		}
@@ -39,9 +39,9 @@ func FuzzRecordLive(f *testing.F) {
 	f.Add(fullRecord().Append(nil))
 	f.Add(Record{}.Put(Write{Deleted: true, RequestID: RequestID{1}}, NewActors(1)).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		live, err := RecordLive(b)
-		if r, whole := DecodeRecord(b); whole == nil && (err != nil || live != lives(r.Object)) {
-			t.Errorf("%x: %t, %v; the object is %v", b, live, err, r.Object)
+		live, alone, err := RecordLive(b)
+		if r, whole := DecodeRecord(b); whole == nil && (err != nil || live != lives(r.Object) || alone != (live && len(r.Object.Siblings) == 1)) {
+			t.Errorf("%x: %t, %t, %v; the object is %v", b, live, alone, err, r.Object)
 		}
 	})
 }

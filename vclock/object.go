@@ -11,6 +11,18 @@ import (
 // The zero RequestID means none.
 type RequestID [16]byte
 
+// lasting begins the ids for which Lasting is true.
+const lasting = "ik"
+
+// Lasting returns the id in a form that replicas remember also when its value has been replaced.
+func (id RequestID) Lasting() RequestID {
+	copy(id[:], lasting)
+	return id
+}
+
+// IsLasting reports whether id has that form. Of ids made at random few have, and it does no harm.
+func (id RequestID) IsLasting() bool { return string(id[:len(lasting)]) == lasting }
+
 // Pair is one entry of a sibling's user metadata. What names mean is the client API's affair.
 type Pair struct{ Name, Value string }
 

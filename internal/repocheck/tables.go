@@ -87,7 +87,7 @@ func Rules() []Rule {
 			Why: "one suite for every network beneath the transport"},
 		{Package: "internal/sim",
 			Imports: []string{"vclock", "ring", "paxos", "datadir", "storage", "transport", "props", "quorum", "replica",
-				"gossip", "pace", "transfer", "hintedhandoff", "antientropy", "rebalance", "httpapi", "node", "client", "internal/memnet", "storage/storagetest"},
+				"gossip", "pace", "transfer", "hintedhandoff", "antientropy", "rebalance", "listing", "httpapi", "node", "client", "internal/memnet", "storage/storagetest"},
 			Why: "the simulated cluster drives whole nodes; commands and the load generator are for real processes"},
 		{Package: "internal/repocheck",
 			Why: "the checks of the repository must run even when nothing else compiles"},

@@ -41,8 +41,9 @@ type Cluster struct {
 	disks    string
 	log      *slog.Logger
 
-	mu   sync.Mutex
-	work Work // of nodes that have ended; guarded by mu
+	mu      sync.Mutex
+	work    Work // of nodes that have ended; guarded by mu
+	started time.Time
 }
 
 // newCluster starts the nodes of a plan and waits until they serve.
@@ -88,6 +89,16 @@ func (c *Cluster) start(i int) {
 	defer m.mu.Unlock()
 	m.life++
 	m.node, m.stop, m.done = n, stop, done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started = time.Now()
+}
+
+// lastStart returns when a node was last started.
+func (c *Cluster) lastStart() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started
 }
 
 // running returns the node of machine i, nil while it is down, and the number of its life.

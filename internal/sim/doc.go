@@ -28,6 +28,14 @@
 //     majorities each client so reads its own writes, and never goes back;
 //   - no dot was ever used for two writes.
 //
+// One more client lists. A list that is not an error has every key, once, that all owners had before the first
+// fault, whatever became of their disks since, and none that nobody wrote; when all have converged, every node
+// lists just what lives.
+//
+// Another one speaks HTTP and gives each write an Idempotency-Key, under which it repeats it, also when it has
+// replaced it. If all owners had the write and none was started again since, it stays replaced. In a quarter
+// of the histories only links fail, so that this is so for all of its writes.
+//
 // The clock is the bubble's, so a minute of faults takes a second. The schedule is a
 // function of the seed; the interleaving of goroutines is not, so a seed that failed may
 // need several runs to fail again.

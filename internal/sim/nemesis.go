@@ -27,31 +27,32 @@ type nemesis struct {
 // fault is something that can break. strike begins it and reports false if it is not possible
 // now.
 type fault struct {
-	name   string
-	weight int
-	strike func(x *nemesis) bool
+	name    string
+	weight  int
+	strike  func(x *nemesis) bool
+	machine bool // it is one of machines and their disks
 }
 
 var schedule = []fault{
-	{"heal", 20, (*nemesis).healAll},
-	{"cut one way", 8, (*nemesis).cutOneWay},
-	{"cut", 8, (*nemesis).cutBothWays},
-	{"isolate", 8, (*nemesis).isolate},
-	{"deaf", 5, (*nemesis).deaf},
-	{"bridge", 5, (*nemesis).bridge},
-	{"flap", 6, (*nemesis).flap},
-	{"weather", 8, (*nemesis).badWeather},
-	{"reset", 6, (*nemesis).reset},
-	{"pause", 8, (*nemesis).pause},
-	{"power", 14, (*nemesis).cutPower},
-	{"power of all", 4, (*nemesis).cutPowerOfAll},
-	{"stop", 5, (*nemesis).stop},
-	{"stop all", 2, (*nemesis).stopAll},
-	{"hung disk", 4, (*nemesis).hangDisk},
-	{"lost disk", 4, (*nemesis).loseDisk},
-	{"disk error", 8, (*nemesis).breakDisk},
-	{"clock", 6, (*nemesis).setClock},
-	{"data loss", 16, (*nemesis).loseData},
+	{"heal", 20, (*nemesis).healAll, false},
+	{"cut one way", 8, (*nemesis).cutOneWay, false},
+	{"cut", 8, (*nemesis).cutBothWays, false},
+	{"isolate", 8, (*nemesis).isolate, false},
+	{"deaf", 5, (*nemesis).deaf, false},
+	{"bridge", 5, (*nemesis).bridge, false},
+	{"flap", 6, (*nemesis).flap, false},
+	{"weather", 8, (*nemesis).badWeather, false},
+	{"reset", 6, (*nemesis).reset, false},
+	{"pause", 8, (*nemesis).pause, false},
+	{"power", 14, (*nemesis).cutPower, true},
+	{"power of all", 4, (*nemesis).cutPowerOfAll, true},
+	{"stop", 5, (*nemesis).stop, true},
+	{"stop all", 2, (*nemesis).stopAll, true},
+	{"hung disk", 4, (*nemesis).hangDisk, true},
+	{"lost disk", 4, (*nemesis).loseDisk, true},
+	{"disk error", 8, (*nemesis).breakDisk, true},
+	{"clock", 6, (*nemesis).setClock, false},
+	{"data loss", 16, (*nemesis).loseData, true},
 }
 
 // run breaks and mends until the deadline, then mends everything.
@@ -89,6 +90,9 @@ func (x *nemesis) strike() {
 	}
 	roll := x.rng.IntN(total)
 	i := slices.IndexFunc(schedule, func(f fault) bool { roll -= f.weight; return roll < 0 })
+	if schedule[i].machine && x.plan.linksOnly {
+		return
+	}
 	if schedule[i].strike(x) {
 		x.count(schedule[i].name)
 	}

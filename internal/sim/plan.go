@@ -16,6 +16,7 @@ type plan struct {
 	think     int           // a client waits up to so many milliseconds between two requests
 	hintBytes int64         // a node's room for hints; 0: the default
 	losses    bool          // in each round a disk may lose data
+	linksOnly bool          // machines and disks work; what they keep in memory stays
 }
 
 const (
@@ -39,6 +40,7 @@ func newPlan(seed uint64, rng *rand.Rand) plan {
 		p.hintBytes = tinyHintBytes
 	}
 	p.losses = rng.IntN(2) == 0
+	p.linksOnly = rand.New(rand.NewPCG(seed, 7)).IntN(4) == 0 // draws of its own, so that older seeds stay what they were
 	return p
 }
 
@@ -49,6 +51,9 @@ func (p plan) String() string {
 	}
 	if p.hintBytes > 0 {
 		text += fmt.Sprintf(", room for %d bytes of hints", p.hintBytes)
+	}
+	if p.linksOnly {
+		text += ", only links fail"
 	}
 	return text
 }

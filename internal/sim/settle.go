@@ -31,6 +31,25 @@ func (c *Cluster) sure() bool {
 	return true
 }
 
+// allKeys returns the keys that clients write.
+func allKeys() (list []ring.Key) {
+	for i := range keys {
+		list = append(list, keyOf(i))
+	}
+	for i := range namedKeys {
+		list = append(list, namedKeyOf(i))
+	}
+	return list
+}
+
+// seen is an object with the ids that the history has.
+func seen(key ring.Key, o vclock.Object) vclock.Object {
+	if key.Key[0] == namedKeyOf(0).Key[0] {
+		return byName(o)
+	}
+	return o
+}
+
 // rest is for how long a cluster that has converged is watched whether it stays so.
 const rest = 5 * time.Second
 
@@ -67,8 +86,7 @@ func (c *Cluster) whole(h *History) (_ map[ring.Key]vclock.Object, why string) {
 	}
 	n, _ := c.running(0)
 	final := map[ring.Key]vclock.Object{}
-	for i := range keys {
-		key := keyOf(i)
+	for _, key := range allKeys() {
 		copies, err := n.Coordinator().Explain(context.Background(), key, 3)
 		if err != nil {
 			return nil, fmt.Sprintf("explain %s: %v", key.Key, err)
@@ -77,12 +95,12 @@ func (c *Cluster) whole(h *History) (_ map[ring.Key]vclock.Object, why string) {
 			if cp.Err != nil {
 				return nil, fmt.Sprintf("explain %s: member %d: %v", key.Key, cp.Member, cp.Err)
 			}
-			h.observe(key, cp.Object)
+			h.observe(key, seen(key, cp.Object))
 			if !cp.Object.Equal(copies[0].Object) {
 				return nil, fmt.Sprintf("key %s: owners %d and %d differ:\n%+v\n%+v", key.Key, copies[0].Member, cp.Member, copies[0].Object.Clock, cp.Object.Clock)
 			}
 		}
-		final[key] = copies[0].Object
+		final[key] = seen(key, copies[0].Object)
 	}
 	return final, ""
 }

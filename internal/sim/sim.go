@@ -24,6 +24,10 @@ type Outcome struct {
 	Operations   int
 	Acknowledged int
 	Compared     int // pairs of requests for the promises of quorum reads
+	Listed       int // lists that were complete
+	NotListed    int // lists that failed
+	Repeated     int // named writes repeated after their acknowledgement, and answered
+	Revivable    int // of them those that a node might have stored again after they were replaced
 	Faults       map[string]int
 	Work         Work
 }
@@ -33,6 +37,10 @@ func (o *Outcome) add(p Outcome) {
 	o.Operations += p.Operations
 	o.Acknowledged += p.Acknowledged
 	o.Compared += p.Compared
+	o.Listed += p.Listed
+	o.NotListed += p.NotListed
+	o.Repeated += p.Repeated
+	o.Revivable += p.Revivable
 	o.Work.add(p.Work)
 	if o.Faults == nil {
 		o.Faults = map[string]int{}
@@ -47,8 +55,8 @@ func (o Outcome) String() string {
 	for _, name := range slices.Sorted(maps.Keys(o.Faults)) {
 		faults = append(faults, fmt.Sprintf("%s %d", name, o.Faults[name]))
 	}
-	return fmt.Sprintf("%d operations, %d acknowledged writes, %d pairs compared, %d hints, %d repairs; faults: %s",
-		o.Operations, o.Acknowledged, o.Compared, o.Work.Hints, o.Work.Repairs, strings.Join(faults, ", "))
+	return fmt.Sprintf("%d operations, %d acknowledged writes, %d pairs compared, %d lists (%d more failed), %d writes repeated (%d when replaced), %d hints, %d repairs; faults: %s",
+		o.Operations, o.Acknowledged, o.Compared, o.Listed, o.NotListed, o.Repeated, o.Revivable, o.Work.Hints, o.Work.Repairs, strings.Join(faults, ", "))
 }
 
 // Run runs one history inside the bubble of t and reports every violation as an error.
@@ -65,7 +73,12 @@ func Run(t *testing.T, seed uint64) Outcome {
 	// reported by the bubble.
 	defer time.Sleep(time.Minute)
 	defer c.close()
+	if !c.anchor() {
+		return Outcome{}
+	}
 	r := &run{c: c, h: newHistory(), note: note, out: Outcome{Faults: map[string]int{}}}
+	r.lister = &lister{c: c, h: r.h, rng: rand.New(rand.NewPCG(seed, 4))}
+	r.shopper = newShopper(c, r.h, rand.New(rand.NewPCG(seed, 5)))
 	for i := range clients {
 		r.sessions = append(r.sessions, &session{
 			c: c, h: r.h, name: fmt.Sprintf("c%d", i), rng: rand.New(rand.NewPCG(rng.Uint64(), 1)),
@@ -78,6 +91,8 @@ func Run(t *testing.T, seed uint64) Outcome {
 		}
 	}
 	r.out.Acknowledged = r.h.acknowledged()
+	r.out.Listed, r.out.NotListed = r.lister.done, r.lister.short
+	r.out.Repeated = r.shopper.late
 	r.out.Work = c.total()
 	if t.Failed() {
 		t.Logf("%v; what happened:\n%s", p, trace.String())
@@ -91,6 +106,8 @@ type run struct {
 	c        *Cluster
 	h        *History
 	sessions []*session
+	shopper  *shopper
+	lister   *lister
 	note     func(format string, args ...any)
 	out      Outcome
 }
@@ -113,6 +130,8 @@ func (r *run) round(i int, rng *rand.Rand) bool {
 		wg.Go(func() { s.run(until) })
 		defer func() { r.out.Operations += s.ops - ops }()
 	}
+	wg.Go(func() { r.shopper.run(until) })
+	wg.Go(func() { r.lister.run(until) })
 	wg.Go(func() { x.run(until, split) })
 	wg.Wait()
 	r.note("all mended")
@@ -127,12 +146,14 @@ func (r *run) round(i int, rng *rand.Rand) bool {
 		return false
 	}
 	r.note("all converged")
+	r.lister.settled(final)
 	r.h.converge()
 	bad, compared := r.h.Check(final)
-	for _, b := range bad {
+	again, looked := revived(r.shopper.orders, slices.Collect(maps.Values(r.h.writes)), final, c.lastStart())
+	for _, b := range append(bad, again...) {
 		c.t.Error(b)
 	}
-	r.out.Compared = compared
+	r.out.Compared, r.out.Revivable = compared, looked
 	return !c.t.Failed()
 }
 
