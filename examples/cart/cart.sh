@@ -9,45 +9,7 @@
 #   CARTWHEEL_ENDPOINT     a node of the cluster (http://127.0.0.1:8098); of a list the first
 set -euo pipefail
 
-endpoint=${CARTWHEEL_ENDPOINT:-http://127.0.0.1:8098}
-endpoint=${endpoint%%,*}
-endpoint=${endpoint%/}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-	printf 'cart.sh: %s\n' "$*" >&2
-	exit 1
-}
-
-command -v curl >/dev/null || fail 'curl is not in the PATH'
-
-# request EXPECTED CURL-ARGUMENTS...: sends one request. Leaves the headers of the answer in
-# $work/head, its body in $work/body, its context in context.
-request() {
-	local expected=$1 status
-	shift
-	status=$(curl --silent --show-error --max-time 30 --dump-header "$work/head" --output "$work/body" \
-		--write-out '%{http_code}' "$@") || fail "no answer from $endpoint; is a cluster running there (make run)?"
-	if [[ $status != "$expected" ]]; then
-		cat "$work/head" "$work/body" >&2
-		fail "$* answered $status, expected $expected"
-	fi
-	context=$(header X-Riak-Vclock)
-}
-
-# header NAME: its value in the last answer, '' without it.
-header() {
-	awk -v name="$1" 'BEGIN { name = tolower(name) ":" }
-		tolower(substr($0, 1, length(name))) == name { sub(/^[^:]*:[ \t]*/, ""); sub(/\r$/, ""); print; exit }' "$work/head"
-}
-
-# write URL TYPE VALUE [CONTEXT]: stores a value; with a context it replaces what was read with it.
-write() {
-	local with=()
-	[[ -z ${4:-} ]] || with=(--header "X-Riak-Vclock: $4")
-	request 204 --request PUT --header "Content-Type: $2" "${with[@]+"${with[@]}"}" --data-binary "$3" "$1"
-}
+source "$(dirname "${BASH_SOURCE[0]}")/../http.sh"
 
 # items FILE: a cart in one line.
 items() { paste -s -d ' ' "$1"; }
@@ -61,26 +23,22 @@ expect() {
 # read_cart: reads the cart into $work/cart, one item per line, and merges siblings: what any of
 # them holds is in the cart. The context of that read covers them all.
 read_cart() {
-	local vtag all
-	status=$(curl --silent --max-time 30 --output "$work/body" --dump-header "$work/head" --write-out '%{http_code}' "$cart") ||
-		fail "no answer from $endpoint"
-	context=$(header X-Riak-Vclock)
-	case $status in
-	404) : >"$work/cart" ;;
-	200) sort -u "$work/body" >"$work/cart" ;;
+	local vtag found all
+	request '200|300|404' "$cart"
+	found=$status all=$context
+	: >"$work/values"
+	case $found in
+	200) cp "$work/body" "$work/values" ;;
 	300)
-		all=$context
 		tail -n +2 "$work/body" | grep . >"$work/vtags"
-		: >"$work/values"
 		while read -r vtag; do
 			request 200 "$cart?vtag=$vtag"
 			cat "$work/body" >>"$work/values"
 		done <"$work/vtags"
-		sort -u "$work/values" >"$work/cart"
-		context=$all
 		;;
-	*) fail "reading the cart answered $status" ;;
 	esac
+	sort -u "$work/values" >"$work/cart"
+	status=$found context=$all
 }
 
 cart=$endpoint/buckets/carts/keys/anna-$$-$RANDOM

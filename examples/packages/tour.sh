@@ -6,20 +6,11 @@
 #
 #   ./tour.sh [PACKAGE]    default: bash
 #
-#   CARTWHEEL_ENDPOINT     a node of the cluster (http://127.0.0.1:8098)
+#   CARTWHEEL_ENDPOINT     a node of the cluster (http://127.0.0.1:8098); of a list the first
 set -euo pipefail
 
-endpoint=${CARTWHEEL_ENDPOINT:-http://127.0.0.1:8098}
+source "$(dirname "${BASH_SOURCE[0]}")/../http.sh"
 package=${1:-bash}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-	printf 'tour.sh: %s\n' "$*" >&2
-	exit 1
-}
-
-command -v curl >/dev/null || fail 'curl is not in the PATH'
 
 # Key and bucket are parts of a path: what is special there is percent-encoded.
 encode() {
@@ -32,35 +23,19 @@ encode() {
 		esac
 	done
 }
-url=${endpoint%/}/buckets/packages/keys/$(encode "$package")
+url=$endpoint/buckets/packages/keys/$(encode "$package")
 
-# request EXPECTED CURL-ARGUMENTS...: sends one request to the package. Leaves the
-# headers of the answer in $work/head, its body in $work/body, its context in context.
-request() {
-	local expected=$1 status
-	shift
-	status=$(curl --silent --show-error --max-time 30 --dump-header "$work/head" --output "$work/body" \
-		--write-out '%{http_code}' "$@") || fail "no answer from $endpoint; is a cluster running there (make run)?"
-	if [[ $status != "$expected" ]]; then
-		cat "$work/head" "$work/body" >&2
-		fail "$* answered $status, expected $expected"
-	fi
-	context=$(header X-Riak-Vclock)
+# ask EXPECTED CURL-ARGUMENTS...: sends one request and shows what came of it.
+ask() {
+	request "$@"
 	printf '   %s   %s\n' "$status" "$(header X-Cartwheel-Receipt)"
-}
-
-# header NAME: its value in the last answer, '' without it.
-header() {
-	awk -v name="$1" 'BEGIN { name = tolower(name) ":" }
-		tolower(substr($0, 1, length(name))) == name { sub(/^[^:]*:[ \t]*/, ""); sub(/\r$/, ""); print; exit }' "$work/head"
 }
 
 # put FILE [CONTEXT]: writes a file as the package's value; with a context it
 # replaces what was read with that context, without one it knows of nothing.
 put() {
-	local with=()
-	[[ -z ${2:-} ]] || with=(--header "X-Riak-Vclock: $2")
-	request 204 --request PUT --header 'Content-Type: text/plain' "${with[@]+"${with[@]}"}" --data-binary "@$1" "$url"
+	write "$url" text/plain "@$1" "${2:-}"
+	printf '   %s   %s\n' "$status" "$(header X-Cartwheel-Receipt)"
 }
 
 # expect FILE: the last body must be this file.
@@ -69,7 +44,7 @@ expect() {
 }
 
 echo "1. Read $package. The answer has a context: what this reader has seen."
-request 200 "$url"
+ask 200 "$url"
 cp "$work/body" "$work/original"
 [[ -n $context ]] || fail 'the answer has no X-Riak-Vclock'
 head -n 2 "$work/original" | sed 's/^/   | /'
@@ -78,7 +53,7 @@ printf '   context %s\n' "$context"
 echo '2. Write it with one line more, sending the context back: the new value replaces the old one.'
 { cat "$work/original"; echo 'Note: seen on the tour'; } >"$work/noted"
 put "$work/noted" "$context"
-request 200 "$url"
+ask 200 "$url"
 expect "$work/noted"
 
 echo '3. Two writers who both start from this state: same context, different values.'
@@ -89,19 +64,19 @@ put "$work/anna" "$seen"
 put "$work/bert" "$seen"
 
 echo '4. Neither has seen the other, so neither may be lost: a read answers 300 and names two siblings.'
-request 300 "$url"
+ask 300 "$url"
 [[ $(head -n 1 "$work/body") == Siblings: ]] || fail "expected a list of siblings, got: $(head -c 300 "$work/body")"
 tail -n +2 "$work/body" | grep . >"$work/vtags" || fail 'the list of siblings is empty'
 [[ $(wc -l <"$work/vtags") -eq 2 ]] || fail "expected two siblings, got $(wc -l <"$work/vtags")"
 sed 's/^/   | /' "$work/vtags"
 
 echo '5. Read one of them by its vtag.'
-request 200 "$url?vtag=$(encode "$(head -n 1 "$work/vtags")")"
+ask 200 "$url?vtag=$(encode "$(head -n 1 "$work/vtags")")"
 cmp -s "$work/body" "$work/anna" || expect "$work/bert"
 tail -n 1 "$work/body" | sed 's/^/   | /'
 
 echo '6. Read both at once as multipart/mixed; the context of this answer covers both.'
-request 300 --header 'Accept: multipart/mixed' "$url"
+ask 300 --header 'Accept: multipart/mixed' "$url"
 [[ $(header Content-Type) == multipart/mixed* ]] || fail "the Content-Type is $(header Content-Type)"
 for note in 'Note: from Anna' 'Note: from Bert'; do
 	[[ $(grep -c "^$note" "$work/body") -eq 1 ]] || fail "the parts do not have \"$note\" exactly once"
@@ -113,7 +88,7 @@ grep '^Note: ' "$work/body" | tr -d '\r' | sed 's/^/   | /'
 
 echo '7. Decide: write the package as it was, with that context. It replaces both siblings.'
 put "$work/original" "$context"
-request 200 "$url"
+ask 200 "$url"
 expect "$work/original"
 
 echo "$package has one value again."

@@ -8,38 +8,10 @@
 #   CARTWHEEL_ENDPOINT     a node of the cluster (http://127.0.0.1:8098); of a list the first two
 set -euo pipefail
 
-nodes=${CARTWHEEL_ENDPOINT:-http://127.0.0.1:8098}
-here=${nodes%%,*}
+source "$(dirname "${BASH_SOURCE[0]}")/../http.sh"
 there=${nodes#*,} # another node, if there is one: a session is everywhere
 there=${there%%,*}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-	printf 'sessions.sh: %s\n' "$*" >&2
-	exit 1
-}
-
-command -v curl >/dev/null || fail 'curl is not in the PATH'
-
-# request EXPECTED CURL-ARGUMENTS...: sends one request. Leaves the headers of the answer in
-# $work/head, its body in $work/body.
-request() {
-	local expected=$1 status
-	shift
-	status=$(curl --silent --show-error --max-time 30 --dump-header "$work/head" --output "$work/body" \
-		--write-out '%{http_code}' "$@") || fail "no answer to $*; is a cluster running there (make run)?"
-	if [[ $status != "$expected" ]]; then
-		cat "$work/head" "$work/body" >&2
-		fail "$* answered $status, expected $expected"
-	fi
-}
-
-# header NAME: its value in the last answer, '' without it.
-header() {
-	awk -v name="$1" 'BEGIN { name = tolower(name) ":" }
-		tolower(substr($0, 1, length(name))) == name { sub(/^[^:]*:[ \t]*/, ""); sub(/\r$/, ""); print; exit }' "$work/head"
-}
+there=${there%/}
 
 # expect JSON: the last body must be this.
 expect() {
@@ -50,13 +22,13 @@ expect() {
 json='Content-Type: application/json'
 
 echo '1. Once: in this bucket, fields of a session that were written apart are put together again.'
-request 204 --request PUT --header "$json" --data '{"props":{"resolve":"json_merge"}}' "$here/buckets/sessions/props"
+request 204 --request PUT --header "$json" --data '{"props":{"resolve":"json_merge"}}' "$endpoint/buckets/sessions/props"
 
 echo '2. Log in. The server chooses the key, 130 random bits, so it will do as the session id. Should'
 echo '   the answer get lost, sending the request again with the same Idempotency-Key makes no'
 echo '   second session.'
 login=(--request POST --header "$json" --header "Idempotency-Key: login-$$-$RANDOM" --data '{"user":"anna"}')
-request 201 "${login[@]}" "$here/buckets/sessions/keys"
+request 201 "${login[@]}" "$endpoint/buckets/sessions/keys"
 path=$(header Location)
 request 201 "${login[@]}" "$there/buckets/sessions/keys"
 [[ -n $path && $(header Location) == "$path" ]] || fail "the repetition made $(header Location), the first time it was $path"
@@ -66,28 +38,27 @@ echo '3. Every page reads the session, through any node. "fast" takes the first 
 echo '   a session that is a moment old will do. Who keeps the ETag is told that nothing has changed.'
 request 200 "$there$path?consistency=fast&notfound_ok=false"
 expect '{"user":"anna"}'
-request 304 --header "If-None-Match: $(header ETag)" "$here$path"
+request 304 --header "If-None-Match: $(header ETag)" "$endpoint$path"
 
 echo '4. Two tabs change the session at the same time: both have read it, each writes what it has.'
-request 200 "$here$path"
-context=$(header X-Riak-Vclock)
-request 204 --request PUT --header "$json" --header "X-Riak-Vclock: $context" --data '{"user":"anna","theme":"dark"}' "$here$path"
-request 204 --request PUT --header "$json" --header "X-Riak-Vclock: $context" --data '{"user":"anna","page":7}' "$there$path"
+request 200 "$endpoint$path"
+seen=$context
+write "$endpoint$path" application/json '{"user":"anna","theme":"dark"}' "$seen"
+write "$there$path" application/json '{"user":"anna","page":7}' "$seen"
 
 echo '5. Neither change is lost: the server shows the fields of both, and the receipt says so.'
-request 200 "$here$path"
+request 200 "$endpoint$path"
 expect '{"page":7,"theme":"dark","user":"anna"}'
 printf '   %s\n' "$(header X-Cartwheel-Receipt)"
 [[ $(header X-Cartwheel-Receipt) == *resolved=json_merge* ]] || fail 'the receipt does not say that siblings were resolved'
 
 echo '6. The next write, with the context of that read, makes one value of them for good.'
-request 204 --request PUT --header "$json" --header "X-Riak-Vclock: $(header X-Riak-Vclock)" \
-	--data '{"page":8,"theme":"dark","user":"anna"}' "$there$path"
-request 200 "$here$path?resolve=siblings"
+write "$there$path" application/json '{"page":8,"theme":"dark","user":"anna"}' "$context"
+request 200 "$endpoint$path?resolve=siblings"
 expect '{"page":8,"theme":"dark","user":"anna"}'
 
 echo '7. Log out: with the context of what was read, so that no write of before comes back.'
-request 204 --request DELETE --header "X-Riak-Vclock: $(header X-Riak-Vclock)" "$here$path"
+request 204 --request DELETE --header "X-Riak-Vclock: $context" "$endpoint$path"
 request 404 "$there$path"
 
 echo 'Logged out.'

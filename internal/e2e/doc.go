@@ -9,7 +9,8 @@
 // [Process], [Lab.Cluster] several nodes that form a ring. [Records] are generated values that
 // can be told again from their number, and a [Pipeline] writes and reads them in bulk over plain
 // connections. [Lab.Planted] builds the binary with a bug in it, to see that the checker finds it. A [Network] is one network namespace per node and a router between them that cuts
-// links, in one direction too. A [Session] is the part of a document that a reader pastes into a shell.
+// links, in one direction too. A [Session] is what a reader of a document pastes into a shell: blocks marked for
+// it, or all commands that the document shows with their output, or those of its tables.
 //
 // # Promises
 //

@@ -2,12 +2,11 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,8 +56,9 @@ func needTools(t *testing.T, tools ...string) {
 // runSession runs a session in a directory, with these endpoints in its environment.
 func (d *dev) runSession(t *testing.T, s Session, dir, endpoints string) []string {
 	t.Helper()
+	s = s.AtPort(d.port)
 	script := filepath.Join(t.TempDir(), "session.sh")
-	write(t, script, s.AtPort(d.port).Script(ownKill))
+	write(t, script, s.Script(ownKill))
 	ctx, cancel := context.WithTimeout(t.Context(), sessionWithin)
 	defer cancel()
 	bash := exec.CommandContext(ctx, "bash", "-e", script)
@@ -77,30 +77,24 @@ func (d *dev) runSession(t *testing.T, s Session, dir, endpoints string) []strin
 	return problems
 }
 
-// TestReadme runs what the README tells newcomers to paste.
+// TestReadme runs what the README tells newcomers to paste, and the commands of its table.
 func TestReadme(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(lab.Root, "README.md"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("there is no README.md")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ParseSession(string(text))
+	text := readFile(t, "README.md")
+	s, err := ParseSession(text)
 	if err != nil {
 		t.Fatalf("README.md: %v", err)
 	}
-	expectations := 0
-	for _, step := range s {
-		expectations += len(step.Expect)
-	}
-	if expectations == 0 {
+	if !slices.ContainsFunc(s, func(step Step) bool { return len(step.Expect) > 0 }) {
 		t.Fatal("README.md says nowhere what its session prints")
 	}
-	for _, problem := range runSession(t, s) {
+	table := ParseTable(text)
+	if rows := strings.Count(text, "| `curl "); rows == 0 || rows != len(table) {
+		t.Fatalf("README.md has %d lines of tables with curl, %d with a status", rows, len(table))
+	}
+	for _, problem := range runSession(t, slices.Concat(table, s)) { // the session ends with a node killed
 		t.Errorf("README.md, %s", problem)
 	}
-	t.Attr("readme_steps", fmt.Sprint(len(s)))
+	t.Attr("readme_steps", fmt.Sprint(len(table)+len(s)))
 }
 
 const fence = "```"
@@ -151,5 +145,41 @@ func TestSessionRefused(t *testing.T) {
 		if s, err := ParseSession(text); err == nil {
 			t.Errorf("%q: %+v, want an error", text, s)
 		}
+	}
+}
+
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	s, err := ParseConsole("# Doc\n" + fence + "console\n$ curl a http://127.0.0.1:8118/ \\\n    -d b\nHTTP/1.1 200 OK\nETag: \"...\"\n\nx.y\n$ quiet\n" + fence + "\ntext\n" + fence + "json\n$ no\n" + fence + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s) != 2 || s[0].Line != 3 || s[0].Commands != "curl a http://127.0.0.1:8118/ \\\n    -d b\n" || len(s[0].Shows) != 3 || s[1].Commands != "quiet\n" {
+		t.Fatalf("parsed %+v", s)
+	}
+	for printed, wrong := range map[string]string{
+		"HTTP/1.1 200 OK\r\nDate: now\r\nETag: \"q\"\r\n\r\nx.y": "",
+		"ETag: \"q\"\nHTTP/1.1 200 OK\nx.y":                      `no line "ETag`,
+		"HTTP/1.1 200 OK\nETag: \"q\"\nxzy":                      `no line "x.y"`,
+		"HTTP/1.1 200 OK\nETag: \"q\"\nx.yz":                     `no line "x.y"`,
+		"HTTP/1.1 404 Not Found\n":                               `no line "HTTP/1.1 200 OK"`,
+	} {
+		problems := strings.Join(s.Check(printed+"\n"+marker+"0\n\n"+marker+"1\n"), "\n")
+		if (problems == "") != (wrong == "") || !strings.Contains(problems, wrong) {
+			t.Errorf("%q: problems %q, want %q", printed, problems, wrong)
+		}
+	}
+	moved := Session{{Commands: "x\n", Shows: []string{"at 127.0.0.1:8119"}}}.AtPort(20000)
+	if moved[0].Shows[0] != "at 127.0.0.1:20021" {
+		t.Errorf("with other ports it shows %q", moved[0].Shows[0])
+	}
+	for _, text := range []string{"", fence + "console\n$ ls\n", fence + "console\nls\n" + fence + "\n"} {
+		if s, err := ParseConsole(text); err == nil {
+			t.Errorf("%q: %+v, want an error", text, s)
+		}
+	}
+	table := ParseTable("| to | send | answer |\n|---|---|---|\n| read | `curl 'http://127.0.0.1:8098/a?b'` | 200 |\n")
+	if len(table) != 1 || table[0].Line != 3 || len(table.Check("HTTP/1.1 200 OK\n\n"+marker+"0\n")) != 0 || len(table.Check("HTTP/1.1 204 No Content\n\n"+marker+"0\n")) != 1 {
+		t.Errorf("the table is %+v", table)
 	}
 }
