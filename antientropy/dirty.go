@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// A mark says that an owner lacks a write of a partition and that no hint waits for it.
+// A mark says that a partition differs from an owner's, as one side lacks a write and no hint waits for it.
 type mark struct {
-	seq   uint64 // when it was made, among exchanges
-	since time.Time
+	seq    uint64 // when it was made, among exchanges
+	since  time.Time
+	here   bool // this node lacks it; any other owner may have it, so each has such a mark
+	theirs bool // the owner does
 }
 
 // MarkDirty says that an owner (by uuid) lacks something of a partition that no hint will bring.
@@ -30,17 +32,35 @@ func (k *Keeper) MarkDirty(member string, partition uint16) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.mu.seq++
-	m := mark{seq: k.mu.seq, since: time.Now()}
 	for _, o := range owners {
-		// What this node itself lacks, each of the others may have.
-		if o != p.self && (o == member || member == p.self) {
-			if former, ok := k.mu.dirty[place{o, partition}]; ok {
-				m.since = former.since
-			}
-			k.mu.dirty[place{o, partition}] = m
+		if o == p.self || o != member && member != p.self {
+			continue
 		}
+		m := mark{seq: k.mu.seq, since: time.Now(), here: member == p.self, theirs: member != p.self}
+		if former, ok := k.mu.dirty[place{o, partition}]; ok {
+			m.since, m.here, m.theirs = former.since, m.here || former.here, m.theirs || former.theirs
+		}
+		k.mu.dirty[place{o, partition}] = m
 	}
 	wake(k.kick)
+}
+
+// Behind returns what is marked, by the uuid of the owner that lacks it, which may be this node. The
+// map is the caller's; partitions are in no order.
+func (k *Keeper) Behind() map[string][]uint16 {
+	p := k.currentPlan()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	behind := map[string][]uint16{}
+	for at, m := range k.mu.dirty {
+		if m.theirs {
+			behind[at.member] = append(behind[at.member], at.partition)
+		}
+		if m.here && p != nil && !slices.Contains(behind[p.self], at.partition) {
+			behind[p.self] = append(behind[p.self], at.partition)
+		}
+	}
+	return behind
 }
 
 // ownersOf returns the uuids of all owners of a partition, nil if there is no such partition.

@@ -1,6 +1,7 @@
 package antientropy
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -453,6 +454,34 @@ func TestDirty(t *testing.T) {
 		o, _ := c.nodes[1].store.Get(p, name)
 		if len(o.Siblings) != 2 {
 			t.Errorf("clean although the owner lacks the write: %v", o)
+		}
+	})
+}
+
+// A node that refused a write itself is the one that lacks it, although it compares itself with all others
+// for that. Lists asked it alone, and missed the write.
+func TestWhoIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, 4)
+		c.build()
+		k := c.nodes[0].k()
+		k.MarkDirty("node-0", 2)
+		if got, want := k.Behind(), map[string][]uint16{"node-0": {2}}; !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		k.MarkDirty("node-1", 2)
+		want := map[string][]uint16{"node-0": {2}, "node-1": {2}}
+		if got := k.Behind(); !maps.EqualFunc(got, want, slices.Equal) || len(k.Status().Dirty) != 2 {
+			t.Errorf("%v, want %v, dirty %v", got, want, k.Status().Dirty)
+		}
+		if err := k.Exchange(t.Context(), "node-1"); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := k.Behind(), map[string][]uint16{"node-0": {2}}; !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("after one of two exchanges %v, want %v", got, want)
+		}
+		if err := k.Exchange(t.Context(), "node-2"); err != nil || len(k.Behind()) != 0 {
+			t.Errorf("after both %v, %v", k.Behind(), err)
 		}
 	})
 }

@@ -115,7 +115,7 @@ func (s *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	act, ok := s.actions[r.Method]
 	if !ok {
 		if !known(r.Method) {
-			x.refuseMethod(http.StatusNotImplemented, "no resource knows the method "+r.Method+"\n")
+			x.refuseMethod(http.StatusNotImplemented, fmt.Sprintf("no resource knows the method %.32s\n", r.Method))
 			return
 		}
 		// Below a bucket type that does not exist nothing does.

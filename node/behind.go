@@ -15,7 +15,7 @@ import (
 const behindWithin = time.Second
 
 // lag is what a node knows of members that lack writes: those for which it keeps hints, in any partition, and
-// those that it has to compare with itself. It is the answer to kindBehind, as JSON.
+// those that it has marked for comparison, itself among them. It is the answer to kindBehind, as JSON.
 type lag struct {
 	Hints []string            `json:"hints,omitempty"` // by uuid
 	Dirty map[string][]uint16 `json:"dirty,omitempty"` // partitions by uuid
@@ -26,12 +26,7 @@ func (n *Node) behindHere() (l lag) {
 	for _, h := range n.store.Hints() {
 		l.Hints = append(l.Hints, h.Owner)
 	}
-	for _, d := range n.repair.keeper.Status().Dirty {
-		if l.Dirty == nil {
-			l.Dirty = map[string][]uint16{}
-		}
-		l.Dirty[d.Member] = append(l.Dirty[d.Member], d.Partition)
-	}
+	l.Dirty = n.repair.keeper.Behind()
 	return l
 }
 

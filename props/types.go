@@ -41,10 +41,11 @@ func (k bucketKey) String() string {
 }
 
 // validTypeName reports whether a type may be created under a name: 1 to 255 bytes of
-// printable UTF-8 without a slash, so that it can stand in paths, logs and tables.
+// printable UTF-8 without a slash, so that it can stand in paths, logs and tables; "." and "..", which
+// most clients take out of a path, are none.
 func validTypeName(name string) bool {
 	unfit := func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }
-	return name != "" && len(name) <= maxTypeName && utf8.ValidString(name) && !strings.ContainsFunc(name, unfit)
+	return name != "" && name != "." && name != ".." && len(name) <= maxTypeName && utf8.ValidString(name) && !strings.ContainsFunc(name, unfit)
 }
 
 // exists reports whether e makes a type exist: a reset mark alone does not.

@@ -90,7 +90,7 @@ func TestParseTypeChangeRefuses(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, name := range []string{"", "/", "a/b", "a\x00", "a\nb", "\x7f", "\xff", "a\u200b", "\u00a0", strings.Repeat("x", 256), strings.Repeat("ä", 128)} {
+	for _, name := range []string{"", "/", ".", "..", "a/b", "a\x00", "a\nb", "\x7f", "\xff", "a\u200b", "\u00a0", strings.Repeat("x", 256), strings.Repeat("ä", 128)} {
 		if _, err := ParseTypeChange(name, []byte(good)); !errors.Is(err, ErrTypeName) {
 			t.Errorf("%q: got %v, want ErrTypeName", name, err)
 		}
