@@ -81,20 +81,17 @@ var plants = []plant{
 		// A replica that has lost its objects answers "not found", and another that was away
 		// agrees. Who has the writes is silent, for a shorter time than makes it count as dead.
 		name: "unsure",
-		edits: []Edit{{File: "replica/local.go", Old: `	if q.For == "" {
-		if l.unsure(q.Partition) {
-			return vclock.Object{}, errUnsure
+		edits: []Edit{{File: "replica/local.go", Old: `		if l.unsure(q.Partition) {
+			return vclock.Object{}, false, errUnsure
 		}
-		o, err = l.store.Get(storeKey(q.Target))
+		k := storeKey(q.Target)
+		o, err = l.store.Get(k)
 		// Again: the loss may be what this very read met.
 		if l.unsure(q.Partition) {
-			return vclock.Object{}, errUnsure
+			return vclock.Object{}, false, errUnsure
 		}
-		return o, err
-	}
-`, New: `	if q.For == "" {
-		return l.store.Get(storeKey(q.Target))
-	}
+`, New: `		k := storeKey(q.Target)
+		o, err = l.store.Get(k)
 `}},
 		kinds: []string{"stale", "session"},
 		nodes: 3, endpoints: []int{2, 3}, load: "12s", flags: []string{"--rate", "30"},
