@@ -68,16 +68,28 @@ func (s *Store) watch() {
 func (s *Store) sample() {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	calmed := int64(-1) // the size of all tables when they were last calmed
 	for {
 		select {
 		case <-s.stopGuard:
 			return
 		case <-tick.C:
 			s.measureTables()
+			if size := s.tables.Load(); size != calmed {
+				s.calmTables()
+				calmed = size
+			}
 			if err := s.checkSpace(); err != nil {
 				s.fence(err, false)
 			}
 		}
+	}
+}
+
+// calmTables is about what reads of a large database bring in from the disk: without it, all works as well.
+func (s *Store) calmTables() {
+	if err := calm(s.cfg.Dir, tableSuffix); err != nil {
+		s.log.Warn("the kernel was not told to leave the tables alone; reads from the disk may be slower than they need", "err", err)
 	}
 }
 

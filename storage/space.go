@@ -119,7 +119,7 @@ func tableFiles(dir string) (int64, error) {
 	}
 	var n int64
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".sst") {
+		if !strings.HasSuffix(e.Name(), tableSuffix) {
 			continue
 		}
 		info, err := e.Info()

@@ -142,6 +142,7 @@ func open(cfg Config, h hooks) (*Store, error) {
 		defer close(s.done)
 		s.run()
 	}()
+	s.calmTables()
 	s.guards.Go(s.watch)
 	s.guards.Go(s.sample)
 	return s, nil

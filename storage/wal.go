@@ -14,6 +14,9 @@ import (
 // walSuffix ends the names of Badger's write-ahead logs, one per memtable: 00001.mem, 00002.mem, ...
 const walSuffix = ".mem"
 
+// tableSuffix ends the names of Badger's tables.
+const tableSuffix = ".sst"
+
 // valueLogSuffix ends the names of Badger's value logs, which it makes but never fills here.
 const valueLogSuffix = ".vlog"
 
@@ -128,7 +131,7 @@ func (w *walWatch) syncFile() error {
 
 // calm is about what a sync writes: without it, all works as well.
 func (w *walWatch) calm() {
-	if err := calmLogs(w.dir); err != nil {
+	if err := calm(w.dir, walSuffix); err != nil {
 		w.log.Warn("the kernel was not told to leave the log alone; syncs may write more than they need", "err", err)
 	}
 }

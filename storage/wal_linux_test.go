@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLogsAreNotReadAhead: the kernel knows of every mapped log, the first and those that come with
@@ -14,11 +15,11 @@ import (
 func TestLogsAreNotReadAhead(t *testing.T) {
 	s := mustOpen(t, small(t.TempDir()))
 	defer mustClose(t, s)
-	first := adviceOfLogs(t, s.cfg.Dir)
+	first := adviceOf(t, s.cfg.Dir, walSuffix)
 	for i := range 40 { // 2.5 MiB, more than two memtables
 		mustPut(t, s, key(fmt.Sprint(i)), blind(strings.Repeat("v", 64<<10)))
 	}
-	later := adviceOfLogs(t, s.cfg.Dir)
+	later := adviceOf(t, s.cfg.Dir, walSuffix)
 	if len(first) == 0 || len(later) == 0 {
 		t.Fatalf("no mapped logs: %v, then %v", first, later)
 	}
@@ -37,8 +38,46 @@ func TestLogsAreNotReadAhead(t *testing.T) {
 	}
 }
 
-// adviceOfLogs returns for each mapped log in dir whether the kernel was told not to read ahead.
-func adviceOfLogs(t *testing.T, dir string) map[string]bool {
+// The kernel knows the same of tables, those that Open finds and those that come later: of a database
+// larger than the memory each read would bring in megabytes, and drive out what others need.
+func TestTablesAreNotReadAhead(t *testing.T) {
+	dir := t.TempDir()
+	fill := func(s *Store, from int) {
+		for i := range 40 { // more than two memtables
+			mustPut(t, s, key(fmt.Sprint(from+i)), blind(strings.Repeat("v", 64<<10)))
+		}
+	}
+	s := mustOpen(t, small(dir))
+	fill(s, 0)
+	mustClose(t, s)
+	s = mustOpen(t, small(dir))
+	defer mustClose(t, s)
+	first := adviceOf(t, dir, tableSuffix)
+	for path, random := range first {
+		if !random {
+			t.Errorf("%s, found by Open, is read ahead", path)
+		}
+	}
+	fill(s, 40)
+	for begun := time.Now(); ; <-time.After(20 * time.Millisecond) {
+		later := adviceOf(t, dir, tableSuffix)
+		random := 0
+		for _, r := range later {
+			if r {
+				random++
+			}
+		}
+		if len(first) > 0 && len(later) > len(first) && random == len(later) {
+			return
+		}
+		if time.Since(begun) > 10*watchInterval {
+			t.Fatalf("tables at first %v, later %v", first, later)
+		}
+	}
+}
+
+// adviceOf returns for each mapped file in dir whose name ends so whether the kernel was told not to read ahead.
+func adviceOf(t *testing.T, dir, suffix string) map[string]bool {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
@@ -47,7 +86,7 @@ func adviceOfLogs(t *testing.T, dir string) map[string]bool {
 	advice, path := map[string]bool{}, ""
 	for line := range strings.Lines(string(maps)) {
 		if at := strings.Index(line, dir+"/"); at >= 0 {
-			if path = strings.TrimSpace(line[at:]); filepath.Ext(path) != walSuffix {
+			if path = strings.TrimSpace(line[at:]); filepath.Ext(path) != suffix {
 				path = ""
 			}
 			continue
