@@ -20,7 +20,7 @@ var ErrForm = errors.New("bucket PUT must be a JSON object of the form:\n{\"prop
 var ErrTypeForm = errors.New("bucket type PUT must be a JSON object of the form:\n{\"props\":{...bucket properties...}}")
 
 // ErrTypeName means that no bucket type can have this name; its text says which it can.
-var ErrTypeName = errors.New("the name of a bucket type is 1 to 255 bytes of printable UTF-8 without a slash, and neither . nor ..")
+var ErrTypeName = errors.New("the name of a bucket type is 1 to 255 bytes of printable UTF-8 without a slash; . and .. are none")
 
 // ErrDefaultType means that the properties of the type "default" were to be changed.
 var ErrDefaultType = errors.New("the properties of the bucket type default are the cluster's defaults and cannot be changed; set those of its buckets, or make a type")
