@@ -108,8 +108,8 @@ func (e *StatusError) Is(target error) bool {
 
 // IndeterminateError says that a write may or may not have been executed: the connection broke,
 // or the caller's context ended, after the request may have reached a node. What another node then
-// answered, if one did, is in Err. Repeating the write with the same RequestID or IdempotencyKey, whichever is set, is safe. Both are empty for a
-// batch, whose operations have ids of their own.
+// answered, if one did, is in Err. Repeating the write with the same RequestID or IdempotencyKey,
+// whichever is set, is safe. Both are empty for a batch, whose operations have ids of their own.
 type IndeterminateError struct {
 	RequestID      string
 	IdempotencyKey string

@@ -22,7 +22,7 @@ import (
 //
 // Tables that are larger than the memory are read in single blocks, anywhere. What a disk is read ahead for
 // (128 KiB often, 8 MiB on some virtual machines) is then read for each block, and takes the memory of
-// blocks that are needed: with two thirds of the tables in memory gets were 36 times slower so. Who
+// blocks that are needed: with two thirds of the tables in memory gets were 20 times slower so. Who
 // reads a table from its begin to its end, a compaction or a scan, waits for each page instead if it
 // is not in memory.
 //
